@@ -1,0 +1,225 @@
+"""The typed result: the one vocabulary that validation writes and report and publish read.
+
+``result.json`` is one :class:`TargetResult`. Nothing here imports torch, transformers or onnxruntime.
+Numbers that a model produced may be NaN or infinite; JSON has no word for them, so metrics are ``None`` there
+and ``nan_mismatch`` says how many places disagree.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class Verdict(str, enum.Enum):
+    """What a check concluded."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"  # it ran and is wrong
+    ERROR = "error"  # it did not run
+
+
+class Stage(str, enum.Enum):
+    """Where a target stopped."""
+
+    PLAN = "plan"  # the configuration or the model's own files name something that cannot be exported
+    LOAD = "load"  # the weights, the configuration or the processor could not be loaded
+    EXPORT = "export"
+    VALIDATE = "validate"
+    PUBLISH = "publish"
+
+
+class ExitCode(enum.IntEnum):
+    """Exit codes of the command line and of the action."""
+
+    PASSED = 0
+    FAILED = 1
+    USAGE = 2
+    ERROR = 3
+    PUBLISHING = 4
+    INTERRUPTED = 130
+
+
+class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of all result structs: keyword only, unknown fields refused."""
+
+
+class Failure(_Struct):
+    """Why a target or file did not pass, in words for the person who reads the report."""
+
+    stage: Stage
+    message: str
+    hint: str | None = None
+    first_divergent_layer: str | None = None
+    repro: str | None = None
+
+
+class ModelInfo(_Struct):
+    """What was exported. ``sha256`` covers the configuration and every weight file."""
+
+    source: str
+    revision: str | None = None
+    sha256: str | None = None
+    model_type: str | None = None
+    task: str | None = None
+    weights: str = "load"
+
+
+class AxisResult(_Struct):
+    """One axis that a file declares dynamic; ``proven`` when passing cases varied it alone."""
+
+    input: str
+    axis: int
+    name: str
+    proven: bool
+
+
+class OutputResult(_Struct):
+    """One output over all cases. Errors are absolute unless named otherwise, over valid (not padded) positions.
+
+    ``margin`` is the largest ``|onnx - torch| / (atol + rtol * |torch|)``: at most 1 passes.
+    ``vacuous`` says that the reference did not vary with its input, so that agreement proves nothing.
+    ``padded_max_abs`` is the largest error at padded positions, which no reader of the output uses.
+    """
+
+    name: str
+    atol: float
+    rtol: float
+    max_abs: float | None = None
+    mean_abs: float | None = None
+    p99_abs: float | None = None
+    max_rel: float | None = None
+    cosine: float | None = None
+    sqnr_db: float | None = None
+    argmax_agreement: float | None = None
+    nan_mismatch: int = 0
+    margin: float | None = None
+    vacuous: bool = False
+    padded_max_abs: float | None = None
+    tolerance_source: str = "default"
+
+
+class CaseResult(_Struct):
+    """One input of the grid: ``shape`` is axis name to size, ``mask`` none, left, right, mixed or samples."""
+
+    id: str
+    shape: dict[str, int]
+    mask: str
+    verdict: Verdict
+    worst_output: str | None = None
+    max_abs: float | None = None
+    margin: float | None = None
+    message: str | None = None
+
+
+class SimilarityResult(_Struct):
+    """Cosine similarity of two sample texts' embeddings, from PyTorch and from the ONNX file."""
+
+    first: str
+    second: str
+    torch: float
+    onnx: float
+
+
+class GenerationResult(_Struct):
+    """Greedy tokens through the ONNX cache against ``model.generate``."""
+
+    prompts: int
+    tokens: int
+    equal: bool
+    first_difference: str | None = None
+
+
+class LatencyResult(_Struct):
+    """Median milliseconds for one call."""
+
+    onnx_ms: float
+    torch_ms: float
+
+
+class FileResult(_Struct):
+    """One ONNX file: what it is and whether it computes what PyTorch computes."""
+
+    path: str
+    bytes: int
+    sha256: str
+    variant: str
+    engine: str
+    opset: int
+    verdict: Verdict
+    axes: list[AxisResult] = []
+    outputs: list[OutputResult] = []
+    cases: list[CaseResult] = []
+    similarities: list[SimilarityResult] = []
+    generation: GenerationResult | None = None
+    latency: LatencyResult | None = None
+    failure: Failure | None = None
+
+    @property
+    def worst_margin(self) -> float | None:
+        """Largest margin over the outputs, None when nothing was measured."""
+        return max((output.margin for output in self.outputs if output.margin is not None), default=None)
+
+
+class TargetResult(_Struct):
+    """All that is known of one target: the content of ``result.json``."""
+
+    target: str
+    model: ModelInfo
+    verdict: Verdict
+    schema_version: Annotated[int, msgspec.Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    packages: dict[str, str] = {}
+    seed: int = 0
+    timings: dict[str, float] = {}
+    peak_rss_bytes: int | None = None
+    files: list[FileResult] = []
+    failure: Failure | None = None
+    notes: list[str] = []
+    reproduce: str | None = None
+
+
+def overall_verdict(verdicts: Iterable[Verdict]) -> Verdict:
+    """Worst verdict first: error, then fail; pass only when there is at least one and all pass."""
+    seen = list(verdicts)
+    if not seen or Verdict.ERROR in seen:
+        return Verdict.ERROR
+    return Verdict.FAIL if Verdict.FAIL in seen else Verdict.PASS
+
+
+def exit_code(results: Iterable[TargetResult]) -> ExitCode:
+    """Exit code for a set of targets: a plan that cannot be carried out, then errors, then wrong files."""
+    seen = list(results)
+    if any(result.failure is not None and result.failure.stage is Stage.PLAN for result in seen):
+        return ExitCode.USAGE
+    verdict = overall_verdict(result.verdict for result in seen)
+    return {Verdict.PASS: ExitCode.PASSED, Verdict.FAIL: ExitCode.FAILED, Verdict.ERROR: ExitCode.ERROR}[verdict]
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """Indented JSON with a final newline; NaN and infinities become null (msgspec's rule)."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def read_result(path: Path) -> TargetResult:
+    """Read and check one ``result.json``.
+
+    Raises:
+        ValueError: the file is not a result of this schema; the message says where.
+        OSError: the file cannot be read.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=TargetResult)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = f"{path}: not a result of this version of onnx-export: {error}"
+        raise ValueError(message) from error
+
+
+def result_schema() -> dict[str, Any]:
+    """JSON Schema of ``result.json``."""
+    return msgspec.json.schema(TargetResult)
