@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.hub_server import HubServer
 from tests.models import Storage, tiny_checkpoint
 
 CheckpointFactory = Callable[..., Path]
@@ -42,3 +43,10 @@ def own_checkpoint(checkpoint: CheckpointFactory, tmp_path: Path) -> CheckpointF
         return Path(shutil.copytree(source, folder))
 
     return copy
+
+
+@pytest.fixture
+def hub_server() -> Iterator[HubServer]:
+    """An empty local Hub; a process that is to use it gets ``hub_server.environment(home)``."""
+    with HubServer() as server:
+        yield server
