@@ -1,0 +1,283 @@
+"""A report as lists of rows and sentences of safe Markdown, and the same report with less in it.
+
+Each list is ordered with what matters most first. :func:`cut` keeps a number of pieces, so that a report that must be
+short loses its case tables first and the rows and reasons of the exports that failed last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, repeat
+
+from onnx_export_action.report import figures
+from onnx_export_action.report.compare import Difference, FileChange, compare
+from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, code, html_code, visible
+from onnx_export_action.report.failures import TargetFailure, shape_words, target_failure, warnings
+from onnx_export_action.report.verdicts import (
+    State,
+    file_state,
+    headline,
+    short_headline,
+    target_state,
+    verdict_state,
+    worst_margin,
+)
+from onnx_export_action.results import CaseResult, FileResult, OutputResult, SimilarityResult, TargetResult, Verdict
+
+# Beyond these a list says how many more there are: result.json has them all.
+_MOST_OUTPUTS = 20
+_MOST_DIFFERENCES = 6
+_MOST_PACKAGES = 30
+_MOST_TIMINGS = 12
+_MOST_TARGETS = 5
+_SENTENCE_LIMIT = 60
+_HASH_LIMIT = 13
+
+
+@dataclasses.dataclass(frozen=True)
+class CaseTable:
+    """All that was measured of one file, to be folded away. ``outputs`` are table rows."""
+
+    summary: Markdown
+    facts: list[Markdown]
+    outputs: list[Markdown]
+    more_outputs: int
+    cases: Sequence[CaseResult]
+    more_cases: int = 0
+
+    @property
+    def rows(self) -> Iterator[Markdown]:
+        """The cases as table rows, made when they are printed: there may be hundreds of thousands."""
+        return map(_case_row, self.cases)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportView:
+    """A report, ready to print. ``more`` counts what :func:`cut` left out of each list."""
+
+    headline: Markdown
+    short_headline: Markdown
+    rows: Sequence[Markdown] = ()
+    failures: Sequence[TargetFailure] = ()
+    changes: Sequence[Markdown] = ()
+    warnings: Sequence[Markdown] = ()
+    generations: Sequence[Markdown] = ()
+    similarities: Sequence[Markdown] = ()
+    versions: Sequence[Markdown] = ()
+    case_tables: Sequence[CaseTable] = ()
+    more: Counter[str] = dataclasses.field(default_factory=Counter)
+
+
+def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -> ReportView:
+    """Everything that the report can say of ``results`` and, where there is a ``base``, of what changed."""
+    # The sort is stable: targets that ended alike keep the order of the configuration.
+    worst_first = sorted(results, key=target_state, reverse=True)
+    files = [(result, file) for result in worst_first for file in result.files]
+    wrong = [result for result in worst_first if target_state(result) in (State.FAILED, State.ERROR)]
+    return ReportView(
+        headline=headline(results),
+        short_headline=short_headline(results),
+        rows=[row for result in worst_first for row in _target_rows(result)],
+        failures=[target_failure(result) for result in wrong],
+        changes=[_change_row(change) for change in compare(base, results)],
+        warnings=[warning for result in worst_first for warning in warnings(result)],
+        generations=[bullet for result, file in files for bullet in _generation(result, file)],
+        similarities=[_similarity_row(result, pair) for result, file in files for pair in file.similarities],
+        versions=list(_versions(results)),
+        case_tables=[_case_table(result, file) for result, file in files if file.outputs or file.cases],
+    )
+
+
+def size(view: ReportView) -> int:
+    """How many pieces there are to cut."""
+    return sum(1 for _ in _pieces(view))
+
+
+def cut(view: ReportView, pieces: int) -> ReportView:
+    """The ``pieces`` pieces that matter most, with the counts of what was left out."""
+    kept = Counter(islice(_pieces(view), pieces))
+    lists = {name: getattr(view, name)[: kept[name]] for name in _LISTS}
+    more = Counter({name: len(getattr(view, name)) - kept[name] for name in _LISTS})
+    tables = list(_cut_tables(view.case_tables, kept["cases"]))
+    more["tables"] = len(view.case_tables) - len(tables)
+    more["cases"] = sum(len(table.cases) for table in view.case_tables[len(tables) :])
+    return dataclasses.replace(view, **lists, case_tables=tables, more=more)
+
+
+_LISTS = ("rows", "failures", "changes", "warnings", "generations", "similarities", "versions")
+
+
+def _pieces(view: ReportView) -> Iterator[str]:
+    """The name of the list that each piece belongs to, the most important piece first."""
+    # A failing export's row and its reason stand side by side, so that neither crowds the other out.
+    failing = len(view.failures)
+    yield from chain.from_iterable(repeat(("rows", "failures"), failing))
+    yield from repeat("rows", len(view.rows) - failing)
+    for name in ("changes", "warnings", "generations", "similarities", "versions"):
+        yield from repeat(name, len(getattr(view, name)))
+    yield from repeat("cases", sum(1 + len(table.cases) for table in view.case_tables))
+
+
+def _cut_tables(tables: Sequence[CaseTable], pieces: int) -> Iterator[CaseTable]:
+    """Whole tables, then one with its first cases; a table's head is a piece of its own."""
+    for table in tables:
+        if pieces < 1 + bool(table.cases):
+            return
+        cases = table.cases[: pieces - 1]
+        yield dataclasses.replace(table, cases=cases, more_cases=len(table.cases) - len(cases))
+        pieces -= 1 + len(cases)
+
+
+def _target_rows(result: TargetResult) -> Iterator[Markdown]:
+    """One row per file; a target without a file still has its row. The time is the target's, on its first row."""
+    target, task = code(result.target), code(result.model.task) if result.model.task else figures.NOTHING
+    duration = figures.seconds(_duration(result))
+    if not result.files or target_state(result) > max(map(file_state, result.files)):
+        nothing = [figures.NOTHING] * 5
+        yield _row(target_state(result).icon, target, figures.NOTHING, task, *nothing, duration)
+        duration = figures.NOTHING
+    for file in result.files:
+        worst = max(file.outputs, key=worst_margin, default=None)
+        yield _row(
+            file_state(file).icon,
+            target,
+            code(file.path),
+            task,
+            code(file.engine),
+            figures.NOTHING if worst is None else Markdown(f"{figures.error(worst.max_abs)} {code(worst.name)}"),
+            figures.NOTHING if worst is None else _margin(worst),
+            _agreement(file.outputs),
+            figures.megabytes(file.bytes),
+            duration,
+        )
+        duration = figures.NOTHING
+
+
+def _margin(output: OutputResult) -> Markdown:
+    margin = worst_margin(output)
+    return figures.NOTHING if margin < 0 else figures.margin(margin)
+
+
+def _duration(result: TargetResult) -> float | None:
+    """Seconds in all: the measured total, else the sum of the steps."""
+    return result.timings.get("total", sum(result.timings.values())) if result.timings else None
+
+
+def _agreement(outputs: Sequence[OutputResult]) -> Markdown:
+    """The lowest share of equal largest values over the outputs that have one, else the lowest cosine similarity."""
+    shares = [output.argmax_agreement for output in outputs if output.argmax_agreement is not None]
+    cosines = [output.cosine for output in outputs if output.cosine is not None]
+    if shares:
+        return Markdown(f"argmax {figures.percent(min(shares))}")
+    return Markdown(f"cosine {figures.cosine(min(cosines))}") if cosines else figures.NOTHING
+
+
+def _change_row(change: FileChange) -> Markdown:
+    differences = [_difference(difference) for difference in change.differences[:_MOST_DIFFERENCES]]
+    said = "; ".join(differences) if differences else f"{change.kind} file"
+    return _row(code(change.target), code(change.path), Markdown(said))
+
+
+def _difference(difference: Difference) -> str:
+    before, after = (code(side) if side else figures.NOTHING for side in (difference.before, difference.after))
+    breaking = "**breaking:** " if difference.breaking else ""
+    return f"{breaking}{difference.what} {before} → {after}"
+
+
+def _generation(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
+    if file.generation is not None:
+        generation = file.generation
+        tokens, prompts = figures.integer(generation.tokens), figures.integer(generation.prompts)
+        ending = "the same tokens as PyTorch" if generation.equal else "**not** the tokens that PyTorch generates"
+        icon = verdict_state(Verdict.PASS if generation.equal else Verdict.FAIL).icon
+        name = f"{code(result.target)} {code(file.path)}"
+        yield Markdown(f"{icon} {name}: {tokens} tokens, {prompts} prompts: {ending}")
+
+
+def _similarity_row(result: TargetResult, pair: SimilarityResult) -> Markdown:
+    texts = code(pair.first, _SENTENCE_LIMIT), code(pair.second, _SENTENCE_LIMIT)
+    return _row(code(result.target), *texts, figures.similarity(pair.torch), figures.similarity(pair.onnx))
+
+
+def _case_table(result: TargetResult, file: FileResult) -> CaseTable:
+    passed = sum(case.verdict is Verdict.PASS for case in file.cases)
+    names = f"{html_code(result.target)} {html_code(file.path)}"
+    outputs = sorted(file.outputs, key=worst_margin, reverse=True)
+    return CaseTable(
+        summary=Markdown(f"{file_state(file).icon} {names}: {passed} of {len(file.cases)} cases pass"),
+        facts=list(_facts(result, file)),
+        outputs=[_output_row(output) for output in outputs[:_MOST_OUTPUTS]],
+        more_outputs=max(len(outputs) - _MOST_OUTPUTS, 0),
+        # Failing cases first: a short report keeps those.
+        cases=sorted(file.cases, key=lambda case: verdict_state(case.verdict), reverse=True),
+    )
+
+
+def _facts(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
+    model = result.model
+    revision = f" at {code(model.revision)}" if model.revision else ""
+    model_type = f", type {code(model.model_type)}" if model.model_type else ""
+    yield Markdown(f"model {code(model.source)}{revision}{model_type}, weights {code(model.weights)}")
+    digest = code(file.sha256, _HASH_LIMIT)
+    yield Markdown(f"variant {code(file.variant)}, opset {figures.integer(file.opset)}, SHA-256 {digest}")
+    if file.latency is not None:
+        onnx, torch = figures.milliseconds(file.latency.onnx_ms), figures.milliseconds(file.latency.torch_ms)
+        yield Markdown(f"one call: ONNX Runtime {onnx}, PyTorch {torch}")
+    if result.timings:
+        steps = [
+            f"{code(name)} {figures.seconds(taken)}" for name, taken in islice(result.timings.items(), _MOST_TIMINGS)
+        ]
+        yield Markdown(f"time of the target: {', '.join(steps)}")
+    if result.peak_rss_bytes is not None:
+        yield Markdown(f"peak memory {figures.megabytes(result.peak_rss_bytes)}")
+
+
+def _output_row(output: OutputResult) -> Markdown:
+    return _row(
+        code(output.name),
+        _margin(output),
+        figures.error(output.max_abs),
+        figures.error(output.mean_abs),
+        figures.error(output.p99_abs),
+        figures.error(output.max_rel),
+        figures.cosine(output.cosine),
+        figures.decibels(output.sqnr_db),
+        figures.NOTHING if output.argmax_agreement is None else figures.percent(output.argmax_agreement),
+        Markdown(f"{figures.tolerance(output.atol, output.rtol)} ({code(output.tolerance_source)})"),
+    )
+
+
+def _case_row(case: CaseResult) -> Markdown:
+    return _row(
+        verdict_state(case.verdict).icon,
+        code(case.id),
+        shape_words(case),
+        code(case.mask),
+        figures.error(case.max_abs),
+        figures.margin(case.margin),
+        code(case.worst_output) if case.worst_output is not None else figures.NOTHING,
+        code(case.message, PROSE_LIMIT) if case.message else figures.NOTHING,
+    )
+
+
+def _versions(results: Sequence[TargetResult]) -> Iterator[Markdown]:
+    """One line per set of packages and seed, with the targets' names where there is more than one set."""
+    targets: dict[tuple[int, tuple[tuple[str, str], ...]], list[str]] = {}
+    for result in results:
+        targets.setdefault((result.seed, tuple(sorted(result.packages.items()))), []).append(result.target)
+    for (seed, packages), names in targets.items():
+        listed = [code(f"{visible(name, NAME_LIMIT)} {version}") for name, version in packages[:_MOST_PACKAGES]]
+        more = [f"and {len(packages) - _MOST_PACKAGES} more packages"] if len(packages) > _MOST_PACKAGES else []
+        whose = f"{_target_names(names)}: " if len(targets) > 1 else ""
+        yield Markdown(f"{whose}{', '.join([f'seed {figures.integer(seed)}', *listed, *more])}")
+
+
+def _target_names(names: Sequence[str]) -> str:
+    listed = ", ".join(code(name) for name in names[:_MOST_TARGETS])
+    return f"{listed} and {len(names) - _MOST_TARGETS} more" if len(names) > _MOST_TARGETS else listed
+
+
+def _row(*cells: Markdown) -> Markdown:
+    return Markdown(f"| {' | '.join(cells)} |")
