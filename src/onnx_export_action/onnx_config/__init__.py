@@ -1,0 +1,84 @@
+"""How a model type is exported: the configuration classes, one short class per architecture, and their register."""
+
+from onnx_export_action.onnx_config.base import (
+    ComponentKind,
+    OnnxConfig,
+    OnnxConfigWithPast,
+    OnnxSeq2SeqConfigWithPast,
+    PatchingSpec,
+)
+from onnx_export_action.onnx_config.dummy_inputs import (
+    DummyAudioInputGenerator,
+    DummyDecoderTextInputGenerator,
+    DummyEncoderOutputGenerator,
+    DummyInputGenerator,
+    DummyPastKeyValuesGenerator,
+    DummyTextInputGenerator,
+    DummyVisionInputGenerator,
+)
+from onnx_export_action.onnx_config.features import FeaturesManager
+from onnx_export_action.onnx_config.modalities import (
+    AudioOnnxConfig,
+    AudioToTextOnnxConfig,
+    TextAndVisionOnnxConfig,
+    TextDecoderOnnxConfig,
+    TextDecoderWithPositionIdsOnnxConfig,
+    TextEncoderOnnxConfig,
+    TextSeq2SeqOnnxConfig,
+    VisionOnnxConfig,
+)
+from onnx_export_action.onnx_config.normalized import (
+    NormalizedConfig,
+    NormalizedEncoderDecoderConfig,
+    NormalizedSeq2SeqConfig,
+    NormalizedTextAndVisionConfig,
+    NormalizedTextConfig,
+    NormalizedTextConfigWithGQA,
+    NormalizedVisionConfig,
+)
+from onnx_export_action.onnx_config.registry import TasksManager, supported_tasks_mapping
+from onnx_export_action.onnx_config.shapes import DEFAULT_DUMMY_SHAPES, DummyShapes, ShapeLimit
+from onnx_export_action.onnx_config.text_decoders import GPT2OnnxConfig, LlamaOnnxConfig, Qwen2OnnxConfig
+from onnx_export_action.onnx_config.text_encoders import BertOnnxConfig, DistilBertOnnxConfig, RobertaOnnxConfig
+
+__all__ = [
+    "DEFAULT_DUMMY_SHAPES",
+    "AudioOnnxConfig",
+    "AudioToTextOnnxConfig",
+    "BertOnnxConfig",
+    "ComponentKind",
+    "DistilBertOnnxConfig",
+    "DummyAudioInputGenerator",
+    "DummyDecoderTextInputGenerator",
+    "DummyEncoderOutputGenerator",
+    "DummyInputGenerator",
+    "DummyPastKeyValuesGenerator",
+    "DummyShapes",
+    "DummyTextInputGenerator",
+    "DummyVisionInputGenerator",
+    "FeaturesManager",
+    "GPT2OnnxConfig",
+    "LlamaOnnxConfig",
+    "NormalizedConfig",
+    "NormalizedEncoderDecoderConfig",
+    "NormalizedSeq2SeqConfig",
+    "NormalizedTextAndVisionConfig",
+    "NormalizedTextConfig",
+    "NormalizedTextConfigWithGQA",
+    "NormalizedVisionConfig",
+    "OnnxConfig",
+    "OnnxConfigWithPast",
+    "OnnxSeq2SeqConfigWithPast",
+    "PatchingSpec",
+    "Qwen2OnnxConfig",
+    "RobertaOnnxConfig",
+    "ShapeLimit",
+    "TasksManager",
+    "TextAndVisionOnnxConfig",
+    "TextDecoderOnnxConfig",
+    "TextDecoderWithPositionIdsOnnxConfig",
+    "TextEncoderOnnxConfig",
+    "TextSeq2SeqOnnxConfig",
+    "VisionOnnxConfig",
+    "supported_tasks_mapping",
+]

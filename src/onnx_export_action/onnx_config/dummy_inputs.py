@@ -1,0 +1,392 @@
+"""Made-up inputs that a model could really meet: seeded, padded as tokenizers pad, with ids to match the masks.
+
+Every generator makes the inputs of one kind. What belongs together agrees without being passed around, because each
+array follows from the seed, the shapes and the padding alone: the ids are the padding token exactly where the mask is
+zero, and positions count the mask as ``generate`` counts it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from onnx_export_action.errors import plan_error
+from onnx_export_action.onnx_config.normalized import NormalizedConfig
+from onnx_export_action.onnx_config.shapes import DummyShapes, as_height_and_width
+from onnx_export_action.onnx_config.tasks import suggestion
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+    Mask = NDArray[np.int64]
+
+PADDINGS = ("none", "left", "right", "mixed")
+FRAMEWORKS = ("pt", "np")
+
+# Attributes of a configuration that hold ids with a meaning of their own, which ordinary text does not contain.
+SPECIAL_TOKENS = (
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "cls_token_id",
+    "sep_token_id",
+    "mask_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+)
+
+
+class DummyInputGenerator:
+    """Makes the inputs whose names are in ``SUPPORTED_INPUT_NAMES``; subclasses implement :meth:`array`.
+
+    Shapes reach the constructor by name, as the fields of :class:`DummyShapes`.
+    """
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        task: str,
+        normalized_config: NormalizedConfig,
+        *,
+        padding: str = "right",
+        seed: int = 0,
+        input_names: Collection[str] = (),
+        **shapes: int,
+    ) -> None:
+        self.task = task
+        self.normalized_config = normalized_config
+        self.padding = padding
+        self.seed = seed
+        self.input_names = input_names
+        self.shapes = DummyShapes(**shapes)
+        self.batch_size = self.shapes.batch_size
+        self.sequence_length = self.shapes.sequence_length
+
+    def supports_input(self, input_name: str) -> bool:
+        """Whether this generator makes the input; ``past_key_values.0.key`` counts as ``past_key_values``."""
+        return input_name.partition(".")[0] in self.SUPPORTED_INPUT_NAMES
+
+    def generate(self, input_name: str, framework: str = "pt") -> Any:
+        """One input as a torch tensor (``framework="pt"``) or a numpy array (``"np"``).
+
+        Raises:
+            ExportError: the framework is neither.
+        """
+        array = self.array(input_name)
+        if framework == "np":
+            return array
+        if framework == "pt":
+            import torch
+
+            return torch.from_numpy(array)
+        raise plan_error(f"unknown framework {framework!r}", hint=suggestion(framework, FRAMEWORKS, "frameworks"))
+
+    def array(self, input_name: str) -> Array:
+        """One input as a numpy array: int64, float32 or bool."""
+        raise NotImplementedError
+
+    def random(self, stream: str) -> np.random.Generator:
+        """Random numbers of one stream: the same in every process and in whatever order inputs are made."""
+        import numpy as np
+
+        return np.random.default_rng([self.seed, zlib.crc32(stream.encode())])
+
+    def random_int_array(self, input_name: str, shape: Sequence[int], max_value: int, min_value: int = 0) -> Array:
+        """Whole numbers in [min_value, max_value), int64."""
+        import numpy as np
+
+        return self.random(input_name).integers(min_value, max_value, shape, dtype=np.int64)
+
+    def random_float_array(self, input_name: str, shape: Sequence[int]) -> Array:
+        """Numbers of a standard normal distribution, float32."""
+        import numpy as np
+
+        return self.random(input_name).standard_normal(shape, dtype=np.float32)
+
+    def required(self, name: str) -> Any:
+        """An attribute of the model's configuration that the inputs cannot be made without.
+
+        Raises:
+            ExportError: the configuration does not say.
+        """
+        value = self.normalized_config.get(name)
+        if value is None:
+            kind = type(self.normalized_config.config).__name__
+            raise plan_error(
+                f"cannot make dummy inputs: the model's configuration ({kind}) has no {name}",
+                hint=f"add {name} to config.json, or name the attribute that holds it: "
+                f"NORMALIZED_CONFIG_CLASS = NormalizedTextConfig.with_args({name}='...', allow_new=True)",
+            )
+        return value
+
+    def padding_mask(
+        self, stream: str, rows: int, length: int, *, past: int = 0, shortest: int = 1, side: str | None = None
+    ) -> Mask:
+        """Which of the ``past + length`` positions of each row are real (1) and which padding (0), int64.
+
+        With ``right`` and ``left`` one row of a batch is full, as tokenizers pad to the longest; a single row is
+        padded itself. ``mixed`` pads the rows right and left in turn. At least ``shortest`` of the new positions are
+        real in every row. ``side`` is for inputs that are only ever padded on one side.
+        """
+        import numpy as np
+
+        mask = np.ones((rows, past + length), dtype=np.int64)
+        if self.padding == "none":
+            return mask
+        random = self.random(f"{stream} padding")
+        for row in range(rows):
+            if self.padding == "mixed":
+                _pad_row(mask[row], past, shortest, side or ("left" if row % 2 else "right"), random)
+            elif row > 0 or rows == 1:
+                _pad_row(mask[row], past, shortest, side or self.padding, random)
+        return mask
+
+
+def _pad_row(row: Mask, past: int, shortest: int, side: str, random: np.random.Generator) -> None:
+    """Write zeros at one row's padding. ``row`` has shape (past + new,)."""
+    length = len(row)
+    new = length - past
+    if side == "left":
+        row[: _some(length - shortest, random)] = 0
+    elif new > shortest:
+        row[length - _some(new - shortest, random) :] = 0
+    else:
+        # A single new token cannot be padding; the prompt before it, in the cache, was padded on its right.
+        row[past - _some(past - 1, random) : past] = 0
+
+
+def _some(room: int, random: np.random.Generator) -> int:
+    """How many of the positions that may be padding are: at least one if there is room."""
+    return int(random.integers(1, room + 1)) if room > 0 else 0
+
+
+class DummyTextInputGenerator(DummyInputGenerator):
+    """Token ids, shape (batch, length), or (batch, choices, length) for multiple-choice, and what goes with them.
+
+    Ids are padding only where ``attention_mask`` is zero, and hold no other special token but one end-of-sequence
+    at the last real position: sequence classification of Bart and T5 and the pooling of CLIP look for it there.
+    """
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
+        "input_ids",
+        "attention_mask",
+        "token_type_ids",
+        "position_ids",
+        "encoder_attention_mask",
+    )
+
+    def array(self, input_name: str) -> Array:
+        """One of the inputs as int64."""
+        if input_name == "encoder_attention_mask":
+            return self.padding_mask("encoder", self.batch_size, self.shapes.encoder_sequence_length)
+        if input_name == "attention_mask":
+            return self._per_choice(self._mask())
+        if input_name == "token_type_ids":
+            return self._per_choice(self._token_types())
+        if input_name == "position_ids":
+            return self._per_choice(self._positions())
+        return self._per_choice(self.token_ids(self._mask()[:, self._past_length :], ends=self._ends_with_eos))
+
+    @property
+    def _rows(self) -> int:
+        choices = self.shapes.num_choices if self.task == "multiple-choice" else 1
+        return self.shapes.text_batch_size * choices
+
+    @property
+    def _has_past(self) -> bool:
+        return any(name.startswith("past_key_values.") for name in self.input_names)
+
+    @property
+    def _past_length(self) -> int:
+        return self.shapes.past_sequence_length if self._has_past else 0
+
+    @property
+    def _ends_with_eos(self) -> bool:
+        """A text that is still being written has no end."""
+        is_generated = self._has_past or "encoder_hidden_states" in self.input_names
+        return self.task != "text-generation" and not is_generated
+
+    def _per_choice(self, array: Array) -> Array:
+        if self.task != "multiple-choice":
+            return array
+        return array.reshape(self.shapes.text_batch_size, self.shapes.num_choices, -1)
+
+    def _mask(self) -> Mask:
+        """Real positions of the past and the new tokens. Without a mask among the inputs nothing can be padding."""
+        import numpy as np
+
+        if "attention_mask" in self.input_names:
+            return self.padding_mask("text", self._rows, self.sequence_length, past=self._past_length)
+        return np.ones((self._rows, self._past_length + self.sequence_length), dtype=np.int64)
+
+    def _positions(self) -> Array:
+        """Positions as ``generate`` counts them: real tokens from 0, padding at 0.
+
+        Source: ``GenerationMixin._prepare_position_ids_for_generation`` of transformers 5.23.
+        """
+        mask = self._mask()
+        return ((mask.cumsum(axis=1) - 1) * mask)[:, self._past_length :]
+
+    def _token_types(self) -> Array:
+        mask = self._mask()[:, self._past_length :]
+        kinds = self.normalized_config.get("type_vocab_size", 1)
+        return self.random_int_array("token_type_ids", mask.shape, max(kinds, 1)) * mask
+
+    def token_ids(self, mask: Mask, *, stream: str = "input_ids", ends: bool) -> Array:
+        """Ids for a mask of shape (rows, length), int64: ordinary tokens where it is 1, padding where it is 0."""
+        import numpy as np
+
+        vocabulary = int(self.required("vocab_size"))
+        end = self.end_token()
+        special = [token for name in SPECIAL_TOKENS for token in _ids(self.normalized_config.get(name))]
+        ordinary = np.setdiff1d(np.arange(vocabulary), [*special, *_ids(end)])
+        ids = self.random(stream).choice(ordinary if len(ordinary) else vocabulary, mask.shape).astype(np.int64)
+        if ends and end is not None:
+            last_real = mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
+            ids[np.arange(len(ids)), last_real] = end
+        padding = _first_id(self.normalized_config.get("pad_token_id"), vocabulary)
+        ids[mask == 0] = 0 if padding is None else padding
+        return ids
+
+    def end_token(self) -> int | None:
+        """The id that ends a text, None where the configuration names none that the embedding has a row for."""
+        return _first_id(self.normalized_config.get("eos_token_id"), int(self.required("vocab_size")))
+
+
+def _ids(value: Any) -> list[int]:
+    """Token ids of an attribute that may hold one, several or none."""
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return [token for token in several if isinstance(token, int)]
+
+
+def _first_id(value: Any, vocabulary: int) -> int | None:
+    """The first of the attribute's ids that the embedding has a row for."""
+    return next((token for token in _ids(value) if 0 <= token < vocabulary), None)
+
+
+class DummyDecoderTextInputGenerator(DummyTextInputGenerator):
+    """The decoder's side of an encoder-decoder in one file: shape (batch, decoder length)."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("decoder_input_ids", "decoder_attention_mask")
+
+    def array(self, input_name: str) -> Array:
+        """One of the inputs as int64."""
+        import numpy as np
+
+        shape = (self.batch_size, self.shapes.decoder_sequence_length)
+        masked = "decoder_attention_mask" in self.input_names
+        mask = self.padding_mask("decoder", *shape) if masked else np.ones(shape, dtype=np.int64)
+        if input_name == "decoder_attention_mask":
+            return mask
+        return self.token_ids(mask, stream=input_name, ends=False)
+
+
+class DummyEncoderOutputGenerator(DummyInputGenerator):
+    """What the encoder answered, for a decoder's file: (batch, encoder length, encoder's hidden size), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("encoder_hidden_states",)
+
+    def array(self, input_name: str) -> Array:
+        """The encoder's hidden states."""
+        hidden_size = int(self.required("encoder_hidden_size"))
+        return self.random_float_array(input_name, (self.batch_size, self.shapes.encoder_sequence_length, hidden_size))
+
+
+class DummyPastKeyValuesGenerator(DummyInputGenerator):
+    """Cached keys and values, float32; override :meth:`cache_shape` for a model with a layout of its own."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("past_key_values",)
+
+    def array(self, input_name: str) -> Array:
+        """``past_key_values.N.key`` and so on; an array without elements when the past length is 0."""
+        return self.random_float_array(input_name, self.cache_shape(input_name))
+
+    def cache_shape(self, input_name: str) -> tuple[int, ...]:
+        """(batch, heads of keys and values, length, size of a head), as ``DynamicCache`` of transformers 5 holds it."""
+        crosses = ".encoder." in input_name
+        length = self.shapes.encoder_sequence_length if crosses else self.shapes.past_sequence_length
+        heads = int(self.required("num_key_value_heads"))
+        return (self.batch_size, heads, length, int(self.required("head_dim")))
+
+
+class DummyVisionInputGenerator(DummyInputGenerator):
+    """Images, shape (batch, channels, height, width), and their masks. Images are padded at the bottom and right."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("pixel_values", "pixel_mask", "bool_masked_pos")
+
+    def array(self, input_name: str) -> Array:
+        """Pixels as float32, ``pixel_mask`` (batch, height, width) as int64, ``bool_masked_pos`` as bool."""
+        if input_name == "pixel_mask":
+            return self._pixel_mask()
+        if input_name == "bool_masked_pos":
+            return self._masked_patches()
+        shapes = self.shapes
+        size = (shapes.image_batch_size, shapes.num_channels, shapes.image_height, shapes.image_width)
+        pixels = self.random_float_array(input_name, size)
+        return pixels * self._pixel_mask()[:, None].astype(pixels.dtype) if "pixel_mask" in self.input_names else pixels
+
+    def _pixel_mask(self) -> Mask:
+        count = self.shapes.image_batch_size
+        rows = self.padding_mask("height", count, self.shapes.image_height, side="right")
+        columns = self.padding_mask("width", count, self.shapes.image_width, side="right")
+        return rows[:, :, None] * columns[:, None, :]
+
+    def _masked_patches(self) -> Array:
+        patch_height, patch_width = as_height_and_width(self.required("patch_size"))
+        patches = (self.shapes.image_height // patch_height) * (self.shapes.image_width // patch_width)
+        return self.random_int_array("bool_masked_pos", (self.shapes.image_batch_size, patches), 2).astype(bool)
+
+
+class DummyAudioInputGenerator(DummyInputGenerator):
+    """Sound, float32: ``input_values`` (batch, samples) or ``input_features`` (batch, mel bins, frames)."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_values", "input_features", "attention_mask")
+
+    def supports_input(self, input_name: str) -> bool:
+        """Sound, and the attention mask of a model that takes sound and no text."""
+        takes_sound = "input_values" in self.input_names or "input_features" in self.input_names
+        is_audio_mask = takes_sound and "input_ids" not in self.input_names
+        return super().supports_input(input_name) and (input_name != "attention_mask" or is_audio_mask)
+
+    def array(self, input_name: str) -> Array:
+        """Sound that is silent where the mask, if the model takes one, is zero; the mask itself as int64."""
+        length = self.shapes.nb_max_frames
+        if "input_values" in self.input_names:
+            length = self.shapes.audio_sequence_length
+        shortest = shortest_audio(self.normalized_config)
+        mask = self.padding_mask("audio", self.batch_size, length, shortest=shortest)
+        if input_name == "attention_mask":
+            return mask
+        shape: tuple[int, ...] = (self.batch_size, length)
+        if input_name == "input_features":
+            shape = (self.batch_size, self.shapes.feature_size, length)
+        sound = self.random_float_array(input_name, shape)
+        if "attention_mask" in self.input_names:
+            sound *= mask.reshape(self.batch_size, *[1] * (len(shape) - 2), length).astype(sound.dtype)
+        return sound
+
+
+def shortest_audio(normalized_config: NormalizedConfig, frames: int = 1) -> int:
+    """How many samples the model's convolutions need to give so many frames; 1 for a model without them."""
+    kernels = normalized_config.get("conv_kernel", ())
+    strides = normalized_config.get("conv_stride", ())
+    samples = frames
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=False):
+        samples = (samples - 1) * stride + kernel
+    return int(samples)
+
+
+# For a configuration class that does not say which it needs; the first that supports an input makes it.
+ALL_GENERATORS: tuple[type[DummyInputGenerator], ...] = (
+    DummyAudioInputGenerator,
+    DummyVisionInputGenerator,
+    DummyTextInputGenerator,
+    DummyDecoderTextInputGenerator,
+    DummyEncoderOutputGenerator,
+    DummyPastKeyValuesGenerator,
+)

@@ -1,0 +1,194 @@
+"""The middle classes: which inputs a kind of model takes, and so which generators make them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import ClassVar
+
+from onnx_export_action.onnx_config.base import Axes, OnnxConfig, OnnxConfigWithPast, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.dummy_inputs import (
+    DummyAudioInputGenerator,
+    DummyDecoderTextInputGenerator,
+    DummyEncoderOutputGenerator,
+    DummyPastKeyValuesGenerator,
+    DummyTextInputGenerator,
+    DummyVisionInputGenerator,
+    shortest_audio,
+)
+from onnx_export_action.onnx_config.normalized import (
+    NormalizedConfig,
+    NormalizedSeq2SeqConfig,
+    NormalizedTextAndVisionConfig,
+    NormalizedTextConfig,
+    NormalizedVisionConfig,
+)
+from onnx_export_action.onnx_config.shapes import ShapeLimit, fixed_at
+
+
+class TextEncoderOnnxConfig(OnnxConfig):
+    """Encoders of text."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator,)
+
+    @property
+    def inputs(self) -> Axes:
+        """Token ids and their mask; several texts a row for multiple-choice."""
+        if self.task == "multiple-choice":
+            axes = {0: "batch_size", 1: "num_choices", 2: "sequence_length"}
+        else:
+            axes = {0: "batch_size", 1: "sequence_length"}
+        return OrderedDict(input_ids=dict(axes), attention_mask=dict(axes))
+
+
+class TextDecoderOnnxConfig(OnnxConfigWithPast):
+    """Decoders of text."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyPastKeyValuesGenerator)
+
+    # Decoders that number positions from 0 whatever the padding must be told them for a left-padded batch,
+    # as `generate` does.
+    TAKES_POSITION_IDS: ClassVar[bool] = False
+
+    @property
+    def inputs(self) -> Axes:
+        """Token ids, a mask over the past and the new tokens, and the past."""
+        tells_positions = self.TAKES_POSITION_IDS and self.task in ("text-generation", "feature-extraction")
+        inputs = decoder_only_inputs(self, with_position_ids=tells_positions)
+        if self.takes_one_row:
+            for axes in inputs.values():
+                del axes[0]
+        return inputs
+
+    @property
+    def takes_one_row(self) -> bool:
+        """Whether the model refuses batches.
+
+        Sequence classification reads the last token that is no padding, and transformers 5.23 raises for more than
+        one row where the configuration names no padding token (``GenericForSequenceClassification``).
+        """
+        return self.task == "text-classification" and not self._normalized_config.has_attribute("pad_token_id")
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; one row where the model refuses batches."""
+        limits = super().shape_limits()
+        if self.takes_one_row:
+            limits["batch_size"] = fixed_at(
+                1, "config.json names no pad_token_id, without which the model takes one row"
+            )
+        return limits
+
+
+def decoder_only_inputs(onnx_config: OnnxConfigWithPast, *, with_position_ids: bool) -> Axes:
+    """The inputs of one file that generates text."""
+    new = {0: "batch_size", 1: "sequence_length"}
+    seen = {0: "batch_size", 1: "past_sequence_length + sequence_length"} if onnx_config.takes_past else new
+    inputs: Axes = OrderedDict(input_ids=dict(new), attention_mask=dict(seen))
+    if with_position_ids:
+        inputs["position_ids"] = dict(new)
+    if onnx_config.takes_past:
+        onnx_config.add_past_key_values(inputs, direction="inputs")
+    return inputs
+
+
+class TextDecoderWithPositionIdsOnnxConfig(TextDecoderOnnxConfig):
+    """Decoders of text that take the position of each new token."""
+
+    TAKES_POSITION_IDS = True
+
+
+class TextSeq2SeqOnnxConfig(OnnxSeq2SeqConfigWithPast):
+    """Encoder-decoders from text to text."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedSeq2SeqConfig
+    DUMMY_INPUT_GENERATOR_CLASSES = (
+        DummyTextInputGenerator,
+        DummyDecoderTextInputGenerator,
+        DummyEncoderOutputGenerator,
+        DummyPastKeyValuesGenerator,
+    )
+
+    @property
+    def encoder_inputs(self) -> Axes:
+        """Token ids and their mask."""
+        axes = {0: "batch_size", 1: "encoder_sequence_length"}
+        return OrderedDict(input_ids=dict(axes), attention_mask=dict(axes))
+
+
+class VisionOnnxConfig(OnnxConfig):
+    """Models of images, all of one size: the size is fixed wherever position embeddings belong to it."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedVisionConfig
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyVisionInputGenerator,)
+
+    @property
+    def inputs(self) -> Axes:
+        """The images."""
+        return OrderedDict(pixel_values={0: "batch_size"})
+
+
+class TextAndVisionOnnxConfig(OnnxConfig):
+    """Models of text and images."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTextAndVisionConfig
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyVisionInputGenerator)
+
+
+class AudioOnnxConfig(OnnxConfig):
+    """Models of raw sound, which convolutions turn into frames."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedConfig
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyAudioInputGenerator,)
+    FRAME_TASKS: ClassVar[frozenset[str]] = frozenset(
+        {"audio-frame-classification", "automatic-speech-recognition", "feature-extraction"}
+    )
+
+    @property
+    def inputs(self) -> Axes:
+        """The samples."""
+        return OrderedDict(input_values={0: "batch_size", 1: "sequence_length"})
+
+    @property
+    def outputs(self) -> Axes:
+        """The task's outputs; those per frame have a length of their own, which the convolutions decide."""
+        outputs = super().outputs
+        if self.task in self.FRAME_TASKS:
+            for axes in outputs.values():
+                axes[1] = "num_frames"
+        return outputs
+
+    @property
+    def min_frames(self) -> int:
+        """How many frames the model needs."""
+        return 1
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; the sound is long enough for the frames that the model needs."""
+        limits = super().shape_limits()
+        shortest = shortest_audio(self._normalized_config, self.min_frames)
+        limits["audio_sequence_length"] = ShapeLimit(shortest, None, "the convolutions need as many samples")
+        return limits
+
+
+class AudioToTextOnnxConfig(OnnxSeq2SeqConfigWithPast):
+    """Encoder-decoders from sound to text."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedSeq2SeqConfig
+    DUMMY_INPUT_GENERATOR_CLASSES = (
+        DummyAudioInputGenerator,
+        DummyTextInputGenerator,
+        DummyDecoderTextInputGenerator,
+        DummyEncoderOutputGenerator,
+        DummyPastKeyValuesGenerator,
+    )
+
+    @property
+    def encoder_inputs(self) -> Axes:
+        """The spectrogram, whose size the model fixes."""
+        return OrderedDict(input_features={0: "batch_size"})
+
+    @property
+    def max_encoder_length(self) -> int | None:
+        """None: a decoder reads any number of the encoder's states."""
+        return None

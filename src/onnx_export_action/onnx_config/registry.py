@@ -1,0 +1,268 @@
+"""The register of configuration classes: which model type exports for which tasks, and with which class."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from onnx_export_action.errors import plan_error
+from onnx_export_action.onnx_config.base import OnnxConfig, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.tasks import (
+    AUTO_CLASSES,
+    PAST_SUFFIX,
+    map_from_synonym,
+    parse_task,
+    suggestion,
+    task_name,
+)
+
+OnnxConfigConstructor = Callable[..., OnnxConfig]
+ConfigClass = TypeVar("ConfigClass", bound=type[OnnxConfig])
+
+# End of a model class's name -> the tasks it may mean; the first that the model type has. The first end that fits.
+ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("ForSequenceClassification", ("text-classification", "audio-classification")),
+    ("ForTokenClassification", ("token-classification",)),
+    ("ForQuestionAnswering", ("question-answering",)),
+    ("ForMultipleChoice", ("multiple-choice",)),
+    ("ForMaskedLM", ("fill-mask",)),
+    ("WithLMHeadModel", ("fill-mask", "text-generation")),
+    ("LMHeadModel", ("text-generation",)),
+    ("ForCausalLM", ("text-generation",)),
+    ("ForConditionalGeneration", ("text2text-generation", "automatic-speech-recognition", "image-to-text")),
+    ("EncoderDecoderModel", ("image-to-text", "text2text-generation", "automatic-speech-recognition")),
+    ("ForCTC", ("automatic-speech-recognition",)),
+    ("ForAudioFrameClassification", ("audio-frame-classification",)),
+    ("ForAudioClassification", ("audio-classification",)),
+    ("ForXVector", ("audio-xvector",)),
+    ("ForImageClassification", ("image-classification",)),
+    ("ForMaskedImageModeling", ("masked-im",)),
+    ("ForObjectDetection", ("object-detection",)),
+    ("ForSemanticSegmentation", ("semantic-segmentation", "image-segmentation")),
+    ("ForPreTraining", ("feature-extraction",)),
+    # T5EncoderModel is half of what the task would load.
+    ("EncoderModel", ()),
+    ("Model", ("feature-extraction",)),
+)
+
+
+def supported_tasks_mapping(
+    *tasks: str, **classes: type[OnnxConfig] | str
+) -> dict[str, dict[str, OnnxConfigConstructor]]:
+    """What one model type supports: exporter -> task -> constructor.
+
+    ``supported_tasks_mapping("default", "fill-mask", onnx="BertOnnxConfig")``: the class, or its name in
+    ``onnx_export_action.onnx_config``. Legacy task names are accepted.
+
+    Raises:
+        ExportError: there is no such task.
+    """
+    names = [task_name(*parse_task(task)) for task in tasks]
+    return {
+        exporter: {name: _constructor(config_class, name) for name in names}
+        for exporter, config_class in classes.items()
+    }
+
+
+def _constructor(config_class: type[OnnxConfig] | str, task: str) -> OnnxConfigConstructor:
+    if isinstance(config_class, str):
+        return functools.partial(_construct_by_name, config_class, task=task)
+    return functools.partial(config_class, task=task)
+
+
+def _construct_by_name(class_name: str, config: Any, **arguments: Any) -> OnnxConfig:
+    return config_class_by_name(class_name)(config, **arguments)
+
+
+def config_class_by_name(class_name: str) -> type[OnnxConfig]:
+    """The configuration class of that name in ``onnx_export_action.onnx_config``.
+
+    Raises:
+        ExportError: there is none.
+    """
+    from onnx_export_action import onnx_config
+
+    found = getattr(onnx_config, class_name, None)
+    if isinstance(found, type) and issubclass(found, OnnxConfig):
+        return found
+    known = [name for name in dir(onnx_config) if name.endswith("OnnxConfig")]
+    raise plan_error(
+        f"there is no configuration class {class_name!r}", suggestion(class_name, known, "configuration classes")
+    )
+
+
+class TasksManager:
+    """Which model types export, for which tasks, with which configuration class and auto class."""
+
+    # Model type -> exporter -> task -> constructor, as `supported_tasks_mapping` makes it.
+    _SUPPORTED_MODEL_TYPE: ClassVar[dict[str, dict[str, dict[str, OnnxConfigConstructor]]]] = {}
+
+    @classmethod
+    def create_register(
+        cls, exporter: str, overwrite_existing: bool = False
+    ) -> Callable[..., Callable[[ConfigClass], ConfigClass]]:
+        """A decorator factory: ``create_register("onnx")("my-type", "feature-extraction")`` registers a class.
+
+        Without ``overwrite_existing`` registering a task twice raises ExportError.
+        """
+
+        def register(model_type: str, *tasks: str) -> Callable[[ConfigClass], ConfigClass]:
+            def decorate(config_class: ConfigClass) -> ConfigClass:
+                registered = cls._SUPPORTED_MODEL_TYPE.setdefault(model_type, {}).setdefault(exporter, {})
+                constructors = supported_tasks_mapping(*tasks, **{exporter: config_class})[exporter]
+                taken = [task for task in constructors if task in registered]
+                if taken and not overwrite_existing:
+                    raise plan_error(
+                        f"model type {model_type!r} is registered for {taken[0]!r} already",
+                        f"pass overwrite_existing=True to create_register({exporter!r}, ...) to replace it",
+                    )
+                registered.update(constructors)
+                return config_class
+
+            return decorate
+
+        return register
+
+    @classmethod
+    def get_supported_model_types(cls, exporter: str = "onnx") -> list[str]:
+        """All registered model types, sorted."""
+        return sorted(name for name, exporters in cls._SUPPORTED_MODEL_TYPE.items() if exporter in exporters)
+
+    @classmethod
+    def get_supported_tasks_for_model_type(
+        cls, model_type: str, exporter: str = "onnx"
+    ) -> dict[str, OnnxConfigConstructor]:
+        """Task -> constructor of its configuration, in the order of registration.
+
+        Raises:
+            ExportError: the model type is not registered.
+        """
+        exporters = cls._SUPPORTED_MODEL_TYPE.get(model_type, {})
+        if exporter not in exporters:
+            known = cls.get_supported_model_types(exporter)
+            hint = suggestion(str(model_type), known, "model types")
+            raise plan_error(f"model type {model_type!r} has no configuration for the {exporter} export", hint)
+        return dict(exporters[exporter])
+
+    @classmethod
+    def get_exporter_config_constructor(
+        cls,
+        exporter: str = "onnx",
+        model: Any = None,
+        task: str | None = None,
+        model_type: str | None = None,
+        exporter_config_kwargs: Mapping[str, Any] | None = None,
+    ) -> OnnxConfigConstructor:
+        """A constructor to call with the model's configuration.
+
+        ``model`` gives the model type and, from its class, the task, without past; for a model type alone the task
+        is feature extraction, or the type's first task where it has none.
+
+        Raises:
+            ExportError: the model type is not registered, or not for this task.
+        """
+        model_type = model_type or getattr(getattr(model, "config", None), "model_type", None)
+        if model_type is None:
+            raise plan_error("neither a model with a configuration nor a model_type is given")
+        constructors = cls.get_supported_tasks_for_model_type(model_type, exporter)
+        task = map_from_synonym(task) if task else cls._default_task(model, constructors)
+        if task not in constructors:
+            parse_task(task)
+            hint = suggestion(task, constructors, f"tasks of {model_type}")
+            raise plan_error(f"model type {model_type!r} has no task {task!r}", hint)
+        return functools.partial(constructors[task], **(exporter_config_kwargs or {}))
+
+    @classmethod
+    def get_auto_class_name(cls, task: str, model_type: str | None = None) -> str:
+        """Name of the auto class of transformers that loads the task, without importing transformers.
+
+        Raises:
+            ExportError: there is no such task.
+        """
+        stem, _ = parse_task(task)
+        names = AUTO_CLASSES[stem]
+        if stem == "automatic-speech-recognition" and model_type in cls._SUPPORTED_MODEL_TYPE:
+            return names[0] if cls._is_encoder_decoder(model_type, stem) else names[1]
+        return names[0]
+
+    @classmethod
+    def get_model_class_for_task(cls, task: str, framework: str = "pt", model_type: str | None = None) -> Any:
+        """The auto class of transformers that loads the task; imports transformers.
+
+        Where several classes load a task, the one that knows the model type.
+
+        Raises:
+            ExportError: there is no such task, or no class of transformers loads it for this model type.
+        """
+        if framework != "pt":
+            raise plan_error(
+                f"no models of framework {framework!r}", "transformers 5 has PyTorch models only: use 'pt'"
+            )
+        import transformers
+
+        names = AUTO_CLASSES[parse_task(task)[0]]
+        if model_type is None:
+            return getattr(transformers, names[0])
+        for auto_class in (getattr(transformers, name, None) for name in names):
+            if auto_class is not None and _loads(auto_class, model_type):
+                return auto_class
+        raise plan_error(
+            f"transformers {transformers.__version__} has no {names[0]} for model type {model_type!r}",
+            f"choose another task than {task!r}",
+        )
+
+    @classmethod
+    def infer_task_from_config(cls, config: Mapping[str, Any]) -> str:
+        """The task of a checkpoint, from ``model_type`` and ``architectures`` of its config.json.
+
+        A model that generates gets its task with past.
+
+        Raises:
+            ExportError: the model type is not registered, or the architecture does not tell.
+        """
+        model_type = config.get("model_type")
+        if not isinstance(model_type, str):
+            raise plan_error("config.json names no model_type", "add it, or name the task")
+        tasks = cls.get_supported_tasks_for_model_type(model_type)
+        architectures = config.get("architectures")
+        names = [name for name in architectures if isinstance(name, str)] if isinstance(architectures, list) else []
+        for name in names:
+            for candidate in _tasks_of_architecture(name):
+                for task in (candidate + PAST_SUFFIX, candidate):
+                    if task in tasks and not (candidate == "feature-extraction" and task != candidate):
+                        return task
+        said = (
+            f"architectures {names} of config.json do not tell the task"
+            if names
+            else "config.json names no architectures"
+        )
+        raise plan_error(said, f"name the task; model type {model_type!r} has: {', '.join(tasks)}")
+
+    @classmethod
+    def _default_task(cls, model: Any, constructors: Mapping[str, OnnxConfigConstructor]) -> str:
+        candidates = [*_tasks_of_architecture(type(model).__name__), "feature-extraction", *constructors]
+        return next(task for task in candidates if task in constructors)
+
+    @classmethod
+    def _is_encoder_decoder(cls, model_type: str, task: str) -> bool:
+        constructor = cls._SUPPORTED_MODEL_TYPE[model_type].get("onnx", {}).get(task)
+        if not isinstance(constructor, functools.partial):
+            return False
+        config_class = config_class_by_name(constructor.args[0]) if constructor.args else constructor.func
+        return isinstance(config_class, type) and issubclass(config_class, OnnxSeq2SeqConfigWithPast)
+
+    map_from_synonym = staticmethod(map_from_synonym)
+
+
+def _loads(auto_class: Any, model_type: str) -> bool:
+    """Whether an auto class of transformers knows the model type."""
+    return model_type in auto_class._model_mapping._model_mapping
+
+
+def _tasks_of_architecture(name: str) -> tuple[str, ...]:
+    """``BertForMaskedLM`` -> (``fill-mask``,)."""
+    return next((tasks for end, tasks in ARCHITECTURE_TASKS if name.endswith(end)), ())
+
+
+register_onnx = TasksManager.create_register("onnx")

@@ -1,0 +1,156 @@
+"""Which sizes dummy inputs are made in: the defaults, what the model's own configuration fixes, what it limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from onnx_export_action.errors import plan_error
+from onnx_export_action.onnx_config.normalized import NormalizedConfig
+from onnx_export_action.onnx_config.tasks import suggestion
+
+AxesMapping = Mapping[str, Mapping[int, str]]
+
+
+@dataclass(frozen=True)
+class DummyShapes:
+    """The sizes that dummy inputs are made in, under the names that ``generate_dummy_inputs`` takes.
+
+    Lengths are in tokens, image sizes in pixels, ``feature_size`` in mel bins, ``nb_max_frames`` in spectrogram
+    frames and ``audio_sequence_length`` in samples. ``sequence_length`` is the length of ``input_ids``;
+    ``past_sequence_length`` tokens lie before them in the cache.
+    """
+
+    batch_size: int = 2
+    text_batch_size: int = 2
+    image_batch_size: int = 2
+    sequence_length: int = 16
+    past_sequence_length: int = 16
+    encoder_sequence_length: int = 16
+    decoder_sequence_length: int = 16
+    num_choices: int = 4
+    image_width: int = 224
+    image_height: int = 224
+    num_channels: int = 3
+    feature_size: int = 80
+    nb_max_frames: int = 3000
+    audio_sequence_length: int = 16000
+
+
+DEFAULT_DUMMY_SHAPES: dict[str, int] = asdict(DummyShapes())
+
+# Sizes that are the same as another unless they are given.
+FOLLOWERS = {
+    "text_batch_size": "batch_size",
+    "image_batch_size": "batch_size",
+    "encoder_sequence_length": "sequence_length",
+    "decoder_sequence_length": "sequence_length",
+}
+
+# Input, axis, the shape argument of its size, and the attribute of the configuration that may fix it.
+FIXED_BY_CONFIGURATION = (
+    ("pixel_values", 1, "num_channels", "num_channels"),
+    ("pixel_values", 2, "image_height", "image_size"),
+    ("pixel_values", 3, "image_width", "image_size"),
+    ("input_features", 1, "feature_size", "num_mel_bins"),
+    ("input_features", 2, "nb_max_frames", "max_source_positions"),
+)
+
+
+@dataclass(frozen=True)
+class ShapeLimit:
+    """Which sizes a model takes: ``minimum`` to ``maximum`` (None: no end), and why, in words for the reader."""
+
+    minimum: int = 1
+    maximum: int | None = None
+    reason: str = "there is nothing to compute"
+
+    def allows(self, size: int) -> bool:
+        """Whether the model can be called with this size."""
+        return self.minimum <= size and (self.maximum is None or size <= self.maximum)
+
+    def clip(self, size: int) -> int:
+        """The nearest size that the model takes."""
+        return max(self.minimum, size if self.maximum is None else min(size, self.maximum))
+
+    def __str__(self) -> str:
+        if self.minimum == self.maximum:
+            return f"it is fixed at {self.minimum}: {self.reason}"
+        bound = f"at least {self.minimum}" if self.maximum is None else f"{self.minimum} to {self.maximum}"
+        return f"it must be {bound}: {self.reason}"
+
+
+def fixed_at(size: int, reason: str) -> ShapeLimit:
+    """The limit of a size that the model cannot vary."""
+    return ShapeLimit(size, size, reason)
+
+
+def default_sizes(normalized_config: NormalizedConfig) -> dict[str, int]:
+    """The default of every size; the model's own where its configuration names one."""
+    sizes = dict(DEFAULT_DUMMY_SHAPES)
+    image_size = normalized_config.get("image_size")
+    if image_size is not None:
+        sizes["image_height"], sizes["image_width"] = as_height_and_width(image_size)
+    sizes["num_channels"] = int(normalized_config.get("num_channels", sizes["num_channels"]))
+    sizes["feature_size"] = int(normalized_config.get("num_mel_bins", sizes["feature_size"]))
+    if normalized_config.has_attribute("max_source_positions") and normalized_config.has_attribute("num_mel_bins"):
+        # Speech encoders halve the frames by a convolution of stride 2 before they add positions.
+        sizes["nb_max_frames"] = 2 * int(normalized_config.max_source_positions)
+    return sizes
+
+
+def limits_from_axes(inputs: AxesMapping, normalized_config: NormalizedConfig) -> dict[str, ShapeLimit]:
+    """What the declared axes fix: an axis that is not declared has the size that the configuration names."""
+    sizes = default_sizes(normalized_config)
+    limits = {"past_sequence_length": ShapeLimit(0)}
+    if inputs and 0 not in next(iter(inputs.values())):
+        limits["batch_size"] = fixed_at(1, "its first axis is not declared as one that varies")
+    for input_name, axis, name, attribute in FIXED_BY_CONFIGURATION:
+        axes = inputs.get(input_name)
+        if axes is not None and axis not in axes and normalized_config.has_attribute(attribute):
+            limits[name] = fixed_at(sizes[name], f"the configuration's {attribute} says so")
+    return limits
+
+
+def check_sizes(requested: Mapping[str, Any], known: list[str], limits: Mapping[str, ShapeLimit]) -> None:
+    """Refuse names that are no sizes, and sizes that the model does not take.
+
+    Raises:
+        ExportError: what is wrong with the first bad one, and what would be right.
+    """
+    for name, size in requested.items():
+        if name not in known:
+            raise plan_error(f"unknown shape argument {name!r}", hint=suggestion(name, known, "shape arguments"))
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise plan_error(f"{name} must be a whole number, not {size!r}")
+        limit = limits.get(name, ShapeLimit())
+        if not limit.allows(size):
+            raise plan_error(f"{name} cannot be {size}", hint=str(limit))
+
+
+def split_length(new: int | None, past: int | None, limit: int | None) -> tuple[int, int]:
+    """Numbers of new tokens and of tokens in the past before them, where None takes what fits ``limit`` positions.
+
+    Raises:
+        ExportError: both are given and do not fit.
+    """
+    default_new, default_past = DEFAULT_DUMMY_SHAPES["sequence_length"], DEFAULT_DUMMY_SHAPES["past_sequence_length"]
+    if limit is None:
+        return default_new if new is None else new, default_past if past is None else past
+    if new is None:
+        new = max(1, min(default_new, limit - (limit // 2 if past is None else past)))
+    if past is None:
+        past = max(0, min(default_past, limit - new))
+    if new + past > limit:
+        raise plan_error(f"{new} tokens after a past of {past} are too long", hint=f"the model has {limit} positions")
+    return new, past
+
+
+def as_height_and_width(size: Any) -> tuple[int, int]:
+    """(height, width) of a size that a configuration gives as a number, a pair or a mapping."""
+    if isinstance(size, dict):
+        return int(size["height"]), int(size["width"])
+    if isinstance(size, (list, tuple)):
+        return int(size[0]), int(size[-1])
+    return int(size), int(size)
