@@ -17,7 +17,7 @@ import msgspec
 SCHEMA_VERSION = 1
 
 
-class Verdict(str, enum.Enum):
+class Verdict(enum.StrEnum):
     """What a check concluded."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
@@ -25,7 +25,7 @@ class Verdict(str, enum.Enum):
     ERROR = "error"  # it did not run
 
 
-class Stage(str, enum.Enum):
+class Stage(enum.StrEnum):
     """Where a target stopped."""
 
     PLAN = "plan"  # the configuration or the model's own files name something that cannot be exported

@@ -1,0 +1,299 @@
+"""The commands. Each reads its options, calls a stage and turns the result into an exit code.
+
+Progress and errors go to stderr; stdout carries the answer alone, so that it can be piped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from onnx_export_action import __version__
+from onnx_export_action.errors import ExportError, plan_error
+from onnx_export_action.progress import Progress, progress_display
+from onnx_export_action.results import ExitCode, Stage, TargetResult, encode, exit_code, read_result, result_schema
+
+ENGINES = ("auto", "tracer", "torch-export")
+_NOT_YET = {"torchscript": "--format torchscript", "html": "--format html"}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Commands(click.Group):
+    """Turns errors meant for the user into one message and an exit code; nobody needs a traceback for a mistake."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            code = super().main(*args, **kwargs)
+        except ExportError as error:
+            _complain(error)
+            code = ExitCode.USAGE if error.stage is Stage.PLAN else ExitCode.ERROR
+        except click.ClickException as error:
+            error.show()
+            code = ExitCode.USAGE
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("interrupted; nothing was left behind", err=True)
+            code = ExitCode.INTERRUPTED
+        except BrokenPipeError:  # the reader of our stdout has gone
+            with contextlib.suppress(OSError):
+                sys.stderr.close()
+            code = ExitCode.ERROR
+        sys.exit(int(code or 0))
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _complain(error: ExportError) -> None:
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="onnx-export")
+def main() -> None:
+    """Export Hugging Face models to ONNX, prove that the files compute what PyTorch computes, and report."""
+
+
+def _model_options(command: Command) -> Command:
+    """Options that say which model, as what, and how close the file must be."""
+    options = (
+        click.option("--task", default="auto", show_default=True, help="Task or legacy feature name."),
+        click.option(
+            "--weights",
+            type=click.Choice(["load", "random"]),
+            default="load",
+            show_default=True,
+            help="Random: built from config.json with seeded weights.",
+        ),
+        click.option("--revision", help="Branch, tag or commit of a Hub id."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of inputs and weights."),
+        click.option("--samples", type=click.Path(path_type=Path), help="Real texts: a .jsonl, .csv or .txt file."),
+        click.option("--atol", type=click.FloatRange(0.0, min_open=True), help="Absolute tolerance of every output."),
+        click.option("--rtol", type=click.FloatRange(0.0), help="Relative tolerance of every output."),
+        click.option("--trust-remote-code", is_flag=True, help="Run Python code from the model's repository."),
+        click.option("--result-json", type=click.Path(path_type=Path), help="Write the result to this file."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option("--config", "config_path", type=click.Path(path_type=Path), default=Path("onnx-export.yaml"),
+              show_default=True, help="The configuration file.")
+@click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target; may be repeated.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of all artifacts, instead of each 'output'.")
+@click.option("--trust-remote-code", is_flag=True, help="Run Python code from the models' repositories.")
+def run(config_path: Path, names: tuple[str, ...], output: Path | None, trust_remote_code: bool) -> ExitCode:
+    """Export and prove every target of onnx-export.yaml; the report goes to stdout.
+
+    Beside each artifact folder stands NAME.result.json.
+    """
+    from onnx_export_action.project.settings import load_settings
+    from onnx_export_action.stages import export_and_check, request_of
+
+    settings = load_settings(config_path)
+    targets = _chosen(settings.targets, names)
+    results = []
+    with progress_display() as progress:
+        for number, target in enumerate(targets, start=1):
+            destination = target.output if output is None else output / target.name
+            request = request_of(target, destination, trust_remote_code=trust_remote_code)
+            label = f"[{number}/{len(targets)}] {target.name}"
+            result = export_and_check(request, progress=progress.labelled(label))
+            result.reproduce = shlex.join(["onnx-export", "run", "--config", str(config_path), "--target", target.name])
+            _write(destination.with_name(f"{destination.name}.result.json"), encode(result))
+            results.append(result)
+            progress.finished(label, result)
+    return _report_and_judge(results)
+
+
+def _chosen(targets: Sequence[Any], names: tuple[str, ...]) -> list[Any]:
+    known = [target.name for target in targets]
+    for name in names:
+        if name not in known:
+            raise plan_error(f"there is no target {name!r}", f"targets: {', '.join(known)}")
+    return [target for target in targets if not names or target.name in names]
+
+
+@main.command()
+@click.argument("model")
+@click.argument("output", type=click.Path(path_type=Path))
+@_model_options
+@click.option("--opset", type=click.IntRange(14, 23), default=18, show_default=True, help="ONNX operator set.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Export engine.")
+@click.option("--variant", "variants", multiple=True, default=("fp32",), show_default=True, help="Precision.")
+@click.option("--format", "file_format", type=click.Choice(["onnx", "torchscript"]), default="onnx", show_default=True,
+              help="File format.")
+@click.option("--no-validate", is_flag=True, help="Write the files without proving them.")
+def export(
+    model: str,
+    output: Path,
+    opset: int,
+    engine: str,
+    variants: tuple[str, ...],
+    file_format: str,
+    no_validate: bool,
+    **options: Any,
+) -> ExitCode:
+    """Export MODEL (a folder or a Hub id) to OUTPUT and prove its files; the report goes to stdout."""
+    from onnx_export_action.stages import Request, export_and_check
+
+    if file_format in _NOT_YET:
+        raise click.UsageError(f"{_NOT_YET[file_format]} is not available in this version")
+    if set(variants) != {"fp32"}:
+        raise click.UsageError("only --variant fp32 is available in this version")
+    result_json = options.pop("result_json")
+    if no_validate and result_json is not None:
+        raise click.UsageError("--result-json needs validation: without it there is no result")
+    request = Request(
+        name=output.name or "model", model=model, destination=output, opset=opset, engine=engine, **_request_options(options)
+    )
+    with progress_display() as progress:
+        result = export_and_check(request, progress=progress.labelled(model), validate=not no_validate)
+        progress.finished(model, result)
+    result.reproduce = _reproduce()
+    if no_validate and result.failure is None:
+        click.echo(f"{output}: written, not validated", err=True)
+        return ExitCode.PASSED
+    return _finish(result, result_json)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("onnx_folder", metavar="ONNX_DIR", type=click.Path(path_type=Path))
+@_model_options
+def validate(model: str, onnx_folder: Path, **options: Any) -> ExitCode:
+    """Prove the ONNX files in ONNX_DIR against MODEL; the report goes to stdout."""
+    from onnx_export_action.stages import Request, check_folder
+
+    result_json = options.pop("result_json")
+    request = Request(
+        name=onnx_folder.resolve().name, model=model, destination=onnx_folder, **_request_options(options)
+    )
+    with progress_display() as progress:
+        result = check_folder(request, progress=progress.labelled(str(onnx_folder)))
+        progress.finished(str(onnx_folder), result)
+    result.reproduce = _reproduce()
+    return _finish(result, result_json)
+
+
+def _request_options(options: dict[str, Any]) -> dict[str, Any]:
+    from onnx_export_action.project.plan import OutputTolerance
+
+    tolerance = OutputTolerance(atol=options.pop("atol"), rtol=options.pop("rtol"))
+    return {**options, "default_tolerance": tolerance}
+
+
+def _reproduce() -> str:
+    return shlex.join(["onnx-export", *sys.argv[1:]])
+
+
+def _finish(result: TargetResult, result_json: Path | None) -> ExitCode:
+    if result_json is not None:
+        _write(result_json, encode(result))
+    return _report_and_judge([result])
+
+
+def _report_and_judge(results: list[TargetResult]) -> ExitCode:
+    from onnx_export_action.report.render import render_markdown
+
+    click.echo(render_markdown(results))
+    for result in results:
+        if result.failure is not None:
+            click.echo(f"error: {result.target}: {result.failure.message}", err=True)
+            if result.failure.hint:
+                click.echo(f"  {result.failure.hint}", err=True)
+    return exit_code(results)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write aside, then rename.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise plan_error(f"{path} cannot be written: {error.strerror}") from error
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True, metavar="RESULT_JSON...",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--base", "base", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Result of the base branch to compare with; may be repeated.")
+@click.option("--format", "report_format", type=click.Choice(["markdown", "html", "json"]), default="markdown",
+              show_default=True, help="Format of the report.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+def report(results: tuple[Path, ...], base: tuple[Path, ...], report_format: str, output: Path | None) -> ExitCode:
+    """Render results as one report; exits as the verdicts say."""
+    from onnx_export_action.report.render import render_json, render_markdown
+
+    if report_format in _NOT_YET:
+        raise click.UsageError(f"{_NOT_YET[report_format]} is not available in this version")
+    if base:
+        raise click.UsageError("--base is not available in this version")
+    read = [_read(path) for path in results]
+    text = render_markdown(read) if report_format == "markdown" else render_json(read)
+    if output is None:
+        click.echo(text)
+    else:
+        _write(output, text.encode())
+    return exit_code(read)
+
+
+def _read(path: Path) -> TargetResult:
+    try:
+        return read_result(path)
+    except (ValueError, OSError) as error:
+        raise plan_error(str(error)) from error
+
+
+@main.command()
+@click.argument("model_type", required=False)
+@click.option("--format", "table_format", type=click.Choice(["table", "json"]), default="table", show_default=True,
+              help="Format of the answer.")
+def tasks(model_type: str | None, table_format: str) -> None:
+    """List the tasks of MODEL_TYPE, or of every model type."""
+    from onnx_export_action.onnx_config.registry import TasksManager
+
+    model_types = [model_type] if model_type else TasksManager.get_supported_model_types()
+    table = {name: list(TasksManager.get_supported_tasks_for_model_type(name)) for name in sorted(model_types)}
+    if table_format == "json":
+        click.echo(json.dumps(table, indent=2))
+    elif model_type:
+        click.echo("\n".join(table[model_type]))
+    else:
+        width = max(map(len, table))
+        click.echo("\n".join(f"{name:<{width}}  {', '.join(found)}" for name, found in table.items()))
+
+
+@main.command()
+@click.argument("what", type=click.Choice(["config", "result", "manifest"]))
+def schema(what: str) -> None:
+    """Print the JSON Schema of onnx-export.yaml, result.json or manifest.json."""
+    from onnx_export_action.project.manifest import manifest_schema
+    from onnx_export_action.project.settings_schema import settings_schema
+
+    schemas = {"config": settings_schema, "result": result_schema, "manifest": manifest_schema}
+    click.echo(json.dumps(schemas[what](), indent=2))

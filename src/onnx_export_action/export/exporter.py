@@ -1,0 +1,226 @@
+"""Picks the engine, writes the ONNX files of one target into a folder, and the files that belong beside them."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from onnx_export_action import __version__
+from onnx_export_action.errors import ExportError, load_error
+from onnx_export_action.export import tracer
+from onnx_export_action.export.calling import ModelCall, model_call
+from onnx_export_action.export.graph import WeightlessGraph, read_graph, set_metadata, tensor_records, write_graph
+from onnx_export_action.export.loading import LoadedModel, load_model
+from onnx_export_action.export.merging import merge_decoders
+from onnx_export_action.export.outcome import (
+    COMPONENTS_OF_FILE,
+    DECODER,
+    DECODER_WITH_PAST,
+    MERGED_DECODER,
+    ExportOutcome,
+    installed_packages,
+)
+from onnx_export_action.export.source import companion_files
+from onnx_export_action.onnx_config.base import OnnxConfig, PatchingSpec
+from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.project.manifest import FileRecord, OnnxFileRecord, sha256_of
+from onnx_export_action.project.plan import Job
+from onnx_export_action.results import Stage
+
+TRACER, TORCH_EXPORT = "tracer", "torch-export"
+
+
+def export_target(job: Job, folder: Path, engine: str) -> ExportOutcome:
+    """Export every file of ``job`` into ``folder`` (which exists and is empty).
+
+    ``engine`` is tracer, torch-export, or auto: torch-export for each file that the tracer cannot make.
+
+    Raises:
+        ExportError: loading failed, no engine can export a file, or the disk is full.
+    """
+    started = time.perf_counter()
+    loaded = load_model(job)
+    after_load = time.perf_counter()
+    constructor = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)
+    onnx_config = constructor(loaded.model.config)
+    exporter = _Exporter(job, loaded, folder, engine)
+    try:
+        exporter.prepare()
+        for name, component in onnx_config.components():
+            exporter.export(name, component)
+        exporter.merge()
+        companions = _copy_companions(job, folder)
+    except OSError as error:
+        raise ExportError(
+            f"cannot write to {job.destination.parent}: {error.strerror or error}",
+            stage=Stage.EXPORT,
+            hint="free some space on that disk" if error.errno == 28 else None,  # noqa: PLR2004 - ENOSPC
+        ) from error
+    return ExportOutcome(
+        files=exporter.files,
+        companions=companions,
+        packages=installed_packages(),
+        timings={**_import_seconds(), "load": after_load - started, **exporter.timings},
+        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        notes=exporter.notes,
+    )
+
+
+def _import_seconds() -> dict[str, float]:
+    warm = sys.modules.get("onnx_export_action.warm_imports")
+    return {} if warm is None else {"imports": warm.SECONDS}
+
+
+class _Exporter:
+    """The files of one target, in order; remembers the decoders' graphs to merge them."""
+
+    def __init__(self, job: Job, loaded: LoadedModel, folder: Path, engine: str) -> None:
+        self._job = job
+        self._loaded = loaded
+        self._folder = folder
+        self._onnx_folder = folder / job.onnx_folder_name
+        self._engine = engine
+        self._decoders: dict[str, tuple[WeightlessGraph, str]] = {}
+        self.files: list[OnnxFileRecord] = []
+        self.timings = {"trace": 0.0, "save": 0.0}
+        self.notes: list[str] = []
+
+    def prepare(self) -> None:
+        self._onnx_folder.mkdir(exist_ok=True)
+
+    def export(self, name: str, onnx_config: OnnxConfig) -> None:
+        dummy_inputs = onnx_config.generate_dummy_inputs("pt", seed=self._job.seed)
+        call = model_call(self._loaded.model, onnx_config, dummy_inputs)
+        with patched(onnx_config.patching_specs):
+            graph, engine = self._graph(name, call)
+        self._write(name, graph, [name], engine)
+        if name in (DECODER, DECODER_WITH_PAST):
+            self._decoders[name] = graph, engine
+
+    def merge(self) -> None:
+        if len(self._decoders) < 2:  # noqa: PLR2004 - both, or nothing to merge
+            return
+        (first, first_engine), (second, second_engine) = self._decoders[DECODER], self._decoders[DECODER_WITH_PAST]
+        engine = first_engine if first_engine == second_engine else f"{first_engine}+{second_engine}"
+        self._write(MERGED_DECODER, merge_decoders(first, second), COMPONENTS_OF_FILE[MERGED_DECODER], engine)
+
+    def _graph(self, name: str, call: ModelCall) -> tuple[WeightlessGraph, str]:
+        started = time.perf_counter()
+        try:
+            if self._engine == TORCH_EXPORT:
+                return self._torch_export(name, call), TORCH_EXPORT
+            try:
+                graph = tracer.trace(call, opset=self._tracer_opset())
+            except ExportError as error:
+                if self._engine == TRACER:
+                    raise
+                self.notes.append(f"{name}: {error.message}; exported with torch.export instead")
+                return self._torch_export(name, call), TORCH_EXPORT
+            self._require_trained(graph)
+            return graph, TRACER
+        finally:
+            self.timings["trace"] += time.perf_counter() - started
+
+    def _tracer_opset(self) -> int:
+        if self._job.opset > tracer.MAX_OPSET:
+            raise ExportError(
+                f"the tracer writes opset {tracer.MAX_OPSET} at most, {self._job.opset} was asked for",
+                stage=Stage.EXPORT,
+                hint="use `engine: torch-export` or a lower opset",
+            )
+        return self._job.opset
+
+    def _torch_export(self, name: str, call: ModelCall) -> WeightlessGraph:
+        from onnx_export_action.export.torch_export import export_with_torch_export
+
+        path = self._onnx_folder / f"{name}.onnx"
+        export_with_torch_export(call, path, opset=self._job.opset)
+        graph = read_graph(path)
+        for leftover in (path, path.with_name(f"{path.name}_data")):
+            leftover.unlink(missing_ok=True)
+        self._require_trained(graph)
+        return graph
+
+    def _require_trained(self, graph: WeightlessGraph) -> None:
+        """A head that the checkpoint does not hold would be exported with random weights."""
+        untrained = sorted(
+            name for name in self._loaded.missing if name in graph.weights or f"{name}_transposed" in graph.weights
+        )
+        if untrained:
+            raise load_error(
+                f"{self._job.folder} has no weights for {', '.join(untrained[:4])}"
+                + (f" and {len(untrained) - 4} more" if len(untrained) > 4 else ""),  # noqa: PLR2004 - as listed
+                f"the checkpoint was not trained for {self._job.task}; choose the task it was trained for",
+            )
+
+    def _relative(self, name: str) -> str:
+        return (self._onnx_folder / name).relative_to(self._folder).as_posix()
+
+    def _write(self, name: str, graph: WeightlessGraph, components: list[str], engine: str) -> None:
+        started = time.perf_counter()
+        set_metadata(graph.model, {"task": self._job.task, "model_type": self._job.model_type, "engine": engine})
+        graph.model.producer_name = "onnx-export-action"
+        graph.model.producer_version = __version__
+        main, *external = write_graph(graph, self._onnx_folder / f"{name}.onnx")
+        self.files.append(
+            OnnxFileRecord(
+                path=self._relative(main.path),
+                bytes=main.bytes,
+                sha256=main.sha256,
+                components=components,
+                variant="fp32",
+                engine=engine,
+                opset=next(o.version for o in graph.model.opset_import if o.domain in ("", "ai.onnx")),
+                inputs=tensor_records(graph.model.graph.input),
+                outputs=tensor_records(graph.model.graph.output),
+                external_data=[msgspec.structs.replace(file, path=self._relative(file.path)) for file in external],
+            )
+        )
+        self.timings["save"] += time.perf_counter() - started
+
+
+@contextmanager
+def patched(specs: list[PatchingSpec]) -> Iterator[None]:
+    """Apply a configuration's patches while its file is made, and only then."""
+    with ExitStack() as stack:
+        for spec in specs:
+            stack.enter_context(_patch(spec))
+        yield
+
+
+@contextmanager
+def _patch(spec: PatchingSpec) -> Iterator[None]:
+    original = getattr(spec.o, spec.name) if spec.orig_op is None else spec.orig_op
+    setattr(spec.o, spec.name, spec.custom_op if spec.op_wrapper is None else spec.op_wrapper(spec.custom_op))
+    try:
+        yield
+    finally:
+        setattr(spec.o, spec.name, original if spec.op_wrapper is None else spec.op_wrapper(original))
+
+
+def _copy_companions(job: Job, folder: Path) -> list[FileRecord]:
+    copied = [Path(shutil.copyfile(path, folder / path.name)) for path in companion_files(job.folder)]
+    if any(path.name == "tokenizer_config.json" for path in copied) and not (folder / "tokenizer.json").exists():
+        _convert_tokenizer(job, folder)
+    names = {path.name for path in copied} | {"tokenizer.json"}
+    found = [folder / name for name in sorted(names) if (folder / name).is_file()]
+    return [FileRecord(path=path.name, bytes=path.stat().st_size, sha256=sha256_of(path)) for path in found]
+
+
+def _convert_tokenizer(job: Job, folder: Path) -> None:
+    """Write ``tokenizer.json``, which JavaScript clients need, for a model saved before it was the rule."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(job.folder, local_files_only=True, trust_remote_code=False)
+        backend = tokenizer.backend_tokenizer
+    except Exception:  # no fast form of this tokenizer exists: its own files are there and remain
+        return
+    backend.save(str(folder / "tokenizer.json"))

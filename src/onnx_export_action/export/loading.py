@@ -1,0 +1,147 @@
+"""Loads a model into memory: from its weights, or built from its configuration with seeded random weights."""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging as transformers_logging
+
+from onnx_export_action.errors import ExportError, load_error
+from onnx_export_action.export.source import weight_files
+from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.project.plan import Job
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A float32 model in evaluation mode. ``missing`` names parameters that the checkpoint does not hold."""
+
+    model: PreTrainedModel
+    missing: frozenset[str] = field(default_factory=frozenset)
+
+
+def load_model(job: Job) -> LoadedModel:
+    """Load or build the model of ``job`` in float32.
+
+    Raises:
+        ExportError: weights are missing, damaged or of another shape, or the class cannot be built.
+    """
+    with _quiet():
+        config = _config(job)
+        try:
+            model_class = TasksManager.get_model_class_for_task(job.task, model_type=job.model_type)
+            loaded = _built(model_class, config, job) if job.weights == "random" else _loaded(model_class, config, job)
+        except ExportError:
+            raise
+        except Exception as error:  # from_pretrained raises whatever the model's own constructor raises
+            raise load_error(*_explained(error, job.folder)) from error
+    loaded.model.eval()
+    return loaded
+
+
+def _config(job: Job) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(job.folder, trust_remote_code=job.trust_remote_code, local_files_only=True)
+    except Exception as error:  # a configuration class raises whatever its own checks raise
+        raise load_error(f"{job.folder / 'config.json'}: {_first_line(error)}") from error
+
+
+def _loaded(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
+    weight_files(job.folder)
+    model, info = model_class.from_pretrained(
+        job.folder,
+        config=config,
+        dtype=torch.float32,
+        trust_remote_code=job.trust_remote_code,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    return LoadedModel(model, frozenset(info["missing_keys"]))
+
+
+def _built(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
+    torch.manual_seed(job.seed)
+    model = model_class.from_config(config, dtype=torch.float32, trust_remote_code=job.trust_remote_code)
+    spread_random_weights(model, job.seed)
+    return LoadedModel(model)
+
+
+def spread_random_weights(model: torch.nn.Module, seed: int) -> None:
+    """Draw weights at scales that keep signals alive through depth, so that outputs vary with inputs.
+
+    Fresh Transformers initialisation (standard deviation 0.02, zero biases, zero residual scales) leaves the outputs
+    of some architectures at 1e-9 and below, where every file agrees with every model. Matrices and convolutions get
+    He initialisation (He et al. 2015, https://arxiv.org/abs/1502.01852), norms a scale around one, biases 0.1.
+    Values depend on the seed and the parameters' order alone.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in model.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                if parameter.requires_grad and parameter.is_floating_point():
+                    _redraw(module, name, parameter, generator)
+            for name, buffer in module.named_buffers(recurse=False):
+                if name == "running_mean":
+                    buffer.normal_(0.0, 0.1, generator=generator)
+                elif name == "running_var":
+                    buffer.uniform_(0.5, 1.5, generator=generator)
+
+
+def _redraw(module: torch.nn.Module, name: str, parameter: torch.Tensor, generator: torch.Generator) -> None:
+    if parameter.ndim > 1:
+        fan_in = parameter.shape[0] if isinstance(module, Conv1D) else parameter.numel() // max(parameter.shape[0], 1)
+        gain = 2.0 if isinstance(module, (torch.nn.Linear, Conv1D, torch.nn.modules.conv._ConvNd)) else 1.0
+        parameter.normal_(0.0, math.sqrt(gain / max(fan_in, 1)), generator=generator)
+        if isinstance(module, torch.nn.Embedding) and module.padding_idx is not None:
+            parameter[module.padding_idx] = 0.0
+    elif name.endswith("bias"):
+        parameter.normal_(0.0, 0.1, generator=generator)
+    elif parameter.ndim == 1 and bool((parameter == parameter[0]).all()):
+        level = parameter[0].item() if abs(parameter[0].item()) >= 0.1 else 1.0  # noqa: PLR2004
+        parameter.uniform_(0.8 * level, 1.2 * level, generator=generator) if level > 0 else None
+
+
+def _explained(error: Exception, folder: Path) -> tuple[str, str | None]:
+    text = _first_line(error)
+    if isinstance(error, SafetensorError):
+        return f"{folder}: a safetensors file is damaged or truncated: {text}", "fetch or save the weights again"
+    if isinstance(error, (pickle.UnpicklingError, EOFError)) or "PytorchStreamReader" in text:
+        return (
+            f"{folder}: pytorch_model.bin is damaged or holds more than tensors: {text}",
+            "it is read with weights_only; save the weights as safetensors",
+        )
+    if "size mismatch" in str(error) or "mismatched sizes" in str(error).lower():
+        return f"{folder}: the weights have other shapes than config.json says: {_mismatch(error)}", None
+    return f"{folder} could not be loaded: {type(error).__name__}: {text}", None
+
+
+def _mismatch(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if "ckpt" in line or "size mismatch" in line), _first_line(error))[:300]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars and advice of transformers off the terminal; what matters is read from return values."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,93 @@
+"""Engine 1: ``torch.onnx.export(dynamo=False)``, the tracer.
+
+Ten to thirty times faster than torch.export and right for nearly every model, but deprecated upstream: this is the
+only module that knows it. When torch removes it, this file goes and ``torch_export`` remains.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx
+import torch
+
+from onnx_export_action.errors import ExportError
+from onnx_export_action.export.calling import ModelCall
+from onnx_export_action.export.graph import (
+    WeightlessGraph,
+    attach_weights,
+    fold_weight_transposes,
+    name_axes,
+    strip_weight_prefix,
+)
+from onnx_export_action.results import Stage
+
+MAX_OPSET = 20
+"""The tracer's symbolic functions end here (``torch.onnx._constants.ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET``)."""
+
+
+def trace(call: ModelCall, *, opset: int) -> WeightlessGraph:
+    """Trace one component.
+
+    Raises:
+        ExportError: the model cannot be traced, or the tracer lost one of its inputs.
+    """
+    inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
+    with _quiet(), torch.no_grad():
+        try:
+            outputs = call.module(*inputs)
+            graph = _traced_graph(call, inputs, opset)
+        except ExportError:
+            raise
+        except Exception as error:  # the tracer raises whatever the model's own code or any symbolic function raises
+            raise ExportError(f"the tracer failed: {_first_lines(error)}", stage=Stage.EXPORT) from error
+    shapes = {name: tuple(tensor.shape) for name, tensor in call.dummy_inputs.items()}
+    shapes |= {name: tuple(tensor.shape) for name, tensor in zip(call.output_names, outputs, strict=True)}
+    _require_names(graph.model, call)
+    name_axes(graph.model, call.dynamic_axes, shapes)
+    strip_weight_prefix(graph, "model.")
+    fold_weight_transposes(graph)
+    return graph
+
+
+def _traced_graph(call: ModelCall, inputs: tuple[torch.Tensor, ...], opset: int) -> WeightlessGraph:
+    # Without its parameters the graph is a few hundred kilobytes: torch neither copies nor folds nor compares
+    # weights, which ``graph.write_graph`` later streams to disk from where they are.
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        call.module,
+        inputs,
+        buffer,
+        dynamo=False,
+        export_params=False,
+        keep_initializers_as_inputs=True,
+        do_constant_folding=False,
+        opset_version=opset,
+        input_names=call.input_names,
+        output_names=call.output_names,
+        dynamic_axes=call.dynamic_axes,
+    )
+    return attach_weights(onnx.load_model_from_string(buffer.getvalue()), call.module, call.input_names)
+
+
+def _require_names(model: onnx.ModelProto, call: ModelCall) -> None:
+    found = {value.name for value in model.graph.input} | {value.name for value in model.graph.output}
+    lost = [name for name in (*call.input_names, *call.output_names) if name not in found]
+    if lost:
+        raise ExportError(f"the traced graph lost {', '.join(lost)}", stage=Stage.EXPORT)
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:2])[:400]}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # Every shape a model reads in Python gives a TracerWarning; whether it matters is what validation finds out.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,421 @@
+"""The stages: plan, export and validate. Each returns a value; a failure is a value too.
+
+Of one target, the export and the reference run side by side in processes of their own, and ONNX Runtime loads
+meanwhile in a third; each file is checked when both are done. Files reach their destination at the very end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from onnx_export_action.errors import ExportError, plan_error
+from onnx_export_action.export.outcome import COMPONENTS_OF_FILE, ExportOutcome, installed_packages
+from onnx_export_action.export.source import ModelFolder, locate_model, needs_remote_code, read_model_config
+from onnx_export_action.installing import MANIFEST, install_artifact, require_writable, staging_folder
+from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.processes import Worker, Workers
+from onnx_export_action.project.manifest import (
+    Fingerprint,
+    Manifest,
+    ModelRecord,
+    OnnxFileRecord,
+    fingerprint,
+    read_manifest,
+    write_manifest,
+)
+from onnx_export_action.project.plan import Job, OutputTolerance
+from onnx_export_action.project.settings import Target
+from onnx_export_action.results import Failure, FileResult, ModelInfo, Stage, TargetResult, Verdict, overall_verdict
+from onnx_export_action.validation.records import CandidateFile, CheckedFile, Reference
+
+_EXPORT = "onnx_export_action.export.exporter:export_target"
+_REFERENCE = "onnx_export_action.validation.reference:make_reference"
+_CANDIDATE = "onnx_export_action.validation.candidate:check_file"
+_TORCH_EXPORT = "torch-export"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for one model, before anything is looked up."""
+
+    name: str
+    model: str
+    destination: Path
+    revision: str | None = None
+    weights: str = "load"
+    task: str = "auto"
+    opset: int = 18
+    engine: str = "auto"
+    seed: int = 0
+    shapes: dict[str, list[int]] = field(default_factory=dict)
+    samples: Path | None = None
+    tolerance: dict[str, OutputTolerance] = field(default_factory=dict)
+    default_tolerance: OutputTolerance = field(default_factory=OutputTolerance)
+    trust_remote_code: bool = False
+    flat_layout: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def request_of(target: Target, destination: Path, *, trust_remote_code: bool) -> Request:
+    """The request that a target of ``onnx-export.yaml`` makes."""
+    return Request(
+        name=target.name,
+        model=target.model if target.folder is None else os.path.relpath(target.folder),
+        destination=destination,
+        revision=target.revision,
+        weights=target.weights,
+        task=target.task,
+        opset=target.opset,
+        engine=target.engine,
+        shapes=target.shapes,
+        samples=target.samples,
+        tolerance=target.tolerance.get("fp32", {}),
+        trust_remote_code=trust_remote_code,
+        notes=target.notes,
+    )
+
+
+def plan_job(request: Request) -> Job:
+    """Find the model, read its configuration and settle its task; loads no weights.
+
+    Raises:
+        ExportError: the model is not there, or cannot be exported for this task.
+    """
+    _require_export_packages()
+    folder = locate_model(request.model, request.revision, weights=request.weights)
+    config = read_model_config(folder.path)
+    model_type = _model_type(config, folder, request)
+    task = _task(request.task, model_type, config)
+    return Job(
+        name=request.name,
+        source=request.model,
+        folder=folder.path,
+        revision=folder.revision,
+        model_type=model_type,
+        task=task,
+        destination=request.destination,
+        weights=request.weights,
+        seed=request.seed,
+        opset=request.opset,
+        engine=request.engine,
+        shapes=request.shapes,
+        samples=request.samples,
+        tolerance=request.tolerance,
+        default_tolerance=request.default_tolerance,
+        trust_remote_code=request.trust_remote_code,
+        flat_layout=request.flat_layout,
+    )
+
+
+def _require_export_packages() -> None:
+    missing = [name for name in ("torch", "transformers", "onnx", "onnxruntime") if not importlib.util.find_spec(name)]
+    if missing:
+        raise plan_error(
+            f"exporting needs {', '.join(missing)}, which this environment does not have",
+            "pip install 'onnx-export-action[export]'",
+        )
+
+
+def _model_type(config: dict[str, Any], folder: ModelFolder, request: Request) -> str:
+    path = folder.path / "config.json"
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not model_type:
+        raise plan_error(f"{path} has no model_type", 'it names the architecture, for example "model_type": "bert"')
+    if needs_remote_code(config) and model_type not in TasksManager.get_supported_model_types():
+        if request.trust_remote_code:
+            return model_type
+        raise plan_error(
+            f"{path}: the model type {model_type!r} is defined by Python code inside the model's repository",
+            "that code runs only when you allow it: --trust-remote-code",
+        )
+    return model_type
+
+
+def _task(wanted: str, model_type: str, config: dict[str, Any]) -> str:
+    supported = TasksManager.get_supported_tasks_for_model_type(model_type)
+    task = TasksManager.infer_task_from_config(config) if wanted == "auto" else TasksManager.map_from_synonym(wanted)
+    if task not in supported:
+        raise plan_error(
+            f"{model_type} models have no task {task!r}"
+            + (" (inferred from the architectures in config.json)" if wanted == "auto" else ""),
+            f"its tasks are: {', '.join(supported)}",
+        )
+    return task
+
+
+def export_and_check(request: Request, *, progress: Progress, validate: bool = True) -> TargetResult:
+    """Export one model, prove its files, and put them at their destination.
+
+    Files whose verdict is fail are put there too, for their owner to look at: the result says what they are. A failed
+    export leaves nothing. Without ``validate`` the verdict is error, as nothing was proven.
+    """
+    started = time.perf_counter()
+    result = TargetResult(
+        target=request.name,
+        model=ModelInfo(source=request.model, revision=request.revision, weights=request.weights),
+        verdict=Verdict.ERROR,
+        seed=request.seed,
+        notes=list(request.notes),
+    )
+    try:
+        job = plan_job(request)
+        require_writable(request.destination)
+        _describe(result, job)
+        with Workers(_preload(job)) as workers, staging_folder(job.destination) as staging:
+            _Run(job, workers, staging, result, progress).carry_out(validate=validate)
+    except ExportError as error:
+        result.failure = error.as_failure()
+    result.timings["total"] = time.perf_counter() - started
+    return result
+
+
+def _preload(job: Job) -> list[str]:
+    # The model's own module, so that both processes find it imported; one that does not exist is passed over.
+    module = job.model_type.replace("-", "_")
+    return [f"transformers.models.{module}.modeling_{module}"] if module.isidentifier() else []
+
+
+def _describe(result: TargetResult, job: Job) -> None:
+    result.model = ModelInfo(
+        source=job.source, revision=job.revision, model_type=job.model_type, task=job.task, weights=job.weights
+    )
+
+
+class _Run:
+    """One target: export, reference and candidate."""
+
+    def __init__(self, job: Job, workers: Workers, staging: Path, result: TargetResult, progress: Progress) -> None:
+        self._job = job
+        self._workers = workers
+        self._staging = staging
+        self._result = result
+        self._progress = progress
+
+    def carry_out(self, *, validate: bool) -> None:
+        with tempfile.TemporaryDirectory(prefix="onnx-export-reference-") as reference_folder:
+            exporting = self._workers.warm(_EXPORT)
+            exporting.ask(self._job, self._staging, self._job.engine)
+            referencing = candidate = None
+            if validate:
+                referencing = self._workers.warm(_REFERENCE)
+                referencing.ask(self._job, Path(reference_folder))
+                candidate = self._workers.fresh(_CANDIDATE)
+            self._progress(f"loading and exporting {self._job.model_type} for {self._job.task}")
+            origin = fingerprint(self._job.folder, weights=self._job.weights)
+            self._result.model.sha256 = origin.sha256
+            outcome = self._exported(exporting)
+            if referencing is not None and candidate is not None:
+                self._reference(referencing)
+                outcome = self._proven(candidate, outcome, Path(reference_folder))
+        write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST)
+        install_artifact(self._staging, self._job.destination, _earlier_files(self._job.destination))
+
+    def _exported(self, exporting: Worker[ExportOutcome]) -> ExportOutcome:
+        outcome = exporting.answer()
+        exporting.stop()
+        self._result.packages = outcome.packages
+        self._result.notes += outcome.notes
+        self._add_timings(outcome.timings)
+        self._add_peak(outcome.peak_rss_bytes)
+        return outcome
+
+    def _reference(self, referencing: Worker[Reference]) -> None:
+        self._progress("running PyTorch on the cases")
+        reference = referencing.answer()
+        referencing.stop()
+        self._add_timings(reference.timings)
+        self._add_peak(reference.peak_rss_bytes)
+
+    def _proven(self, candidate: Worker[CheckedFile], outcome: ExportOutcome, references: Path) -> ExportOutcome:
+        """Check every file; with engine auto, let torch.export try where the tracer's file is wrong."""
+        files = self._checked(candidate, outcome, self._staging, references)
+        failure = next((file.failure for file in files if file.failure is not None and _engine_may_help(file)), None)
+        if self._job.engine == "auto" and failure is not None:
+            self._progress("the tracer's file is wrong; trying torch.export")
+            outcome, files = self._second_engine(candidate, references, failure) or (outcome, files)
+        self._result.files = files
+        self._result.verdict = overall_verdict(file.verdict for file in files)
+        return outcome
+
+    def _second_engine(
+        self, candidate: Worker[CheckedFile], references: Path, failure: Failure
+    ) -> tuple[ExportOutcome, list[FileResult]] | None:
+        """Export again with torch.export; None, and the first files stay, when that is no better."""
+        with staging_folder(self._staging) as second:
+            exporting = self._workers.warm(_EXPORT)
+            exporting.ask(self._job, second, _TORCH_EXPORT)
+            try:
+                outcome = self._exported(exporting)
+            except ExportError as error:
+                self._result.notes.append(f"torch.export was tried after the tracer: {error.message}")
+                return None
+            files = self._checked(candidate, outcome, second, references)
+            if overall_verdict(file.verdict for file in files) is not Verdict.PASS:
+                self._result.notes.append("torch.export was tried after the tracer: its files are wrong too")
+                return None
+            self._result.notes.append(f"exported with torch.export, as the tracer's file was wrong: {failure.message}")
+            install_artifact(second, self._staging, [])
+        return outcome, files
+
+    def _checked(
+        self, candidate: Worker[CheckedFile], outcome: ExportOutcome, folder: Path, references: Path
+    ) -> list[FileResult]:
+        results = []
+        for file in outcome.files:
+            self._progress(f"checking {Path(file.path).name} in ONNX Runtime")
+            results.append(self._checked_file(candidate, file, folder, references))
+        return results
+
+    def _checked_file(
+        self, candidate: Worker[CheckedFile], file: OnnxFileRecord, folder: Path, references: Path
+    ) -> FileResult:
+        asked = CandidateFile(
+            path=folder / file.path,
+            name=file.path,
+            components=file.components,
+            engine=file.engine,
+            opset=file.opset,
+            sha256=file.sha256,
+        )
+        checked = ask_candidate(candidate, self._job, asked, references)
+        self._add_timings({"runtime": checked.seconds})
+        self._add_peak(checked.peak_rss_bytes)
+        return checked.result
+
+    def _add_timings(self, timings: dict[str, float]) -> None:
+        for name, seconds in timings.items():
+            self._result.timings[name] = self._result.timings.get(name, 0.0) + seconds
+
+    def _add_peak(self, peak: int) -> None:
+        self._result.peak_rss_bytes = max(self._result.peak_rss_bytes or 0, peak)
+
+
+def _manifest(job: Job, outcome: ExportOutcome, origin: Fingerprint) -> Manifest:
+    model = ModelRecord(
+        source=job.source,
+        model_type=job.model_type,
+        task=job.task,
+        config_sha256=origin.config_sha256,
+        weight_hashes=origin.weight_hashes,
+        revision=job.revision,
+        weights="random" if job.weights == "random" else "load",
+    )
+    return Manifest(
+        target=job.name,
+        model=model,
+        seed=job.seed,
+        engine=job.engine,
+        opset=job.opset,
+        variants=["fp32"],
+        packages=outcome.packages,
+        files=outcome.files,
+        other_files=outcome.companions,
+    )
+
+
+def _earlier_files(destination: Path) -> list[Path]:
+    """Files that an earlier export of ours wrote to the destination, as its manifest says."""
+    try:
+        return [Path(record.path) for record in read_manifest(destination / MANIFEST).all_files()]
+    except (OSError, ValueError):
+        return []
+
+
+def _engine_may_help(file: FileResult) -> bool:
+    """Whether a failure lies in the graph; a vacuous model or an undeclared axis is the same for every engine."""
+    failing_case = any(case.verdict is not Verdict.PASS for case in file.cases)
+    differs = file.generation is not None and not file.generation.equal
+    return failing_case or differs or not file.cases
+
+
+def ask_candidate(candidate: Worker[CheckedFile], job: Job, asked: CandidateFile, references: Path) -> CheckedFile:
+    """Check one file; a process that dies over it gives verdict error, never pass."""
+    candidate.ask(job, asked, references)
+    try:
+        return candidate.answer()
+    except ExportError as error:
+        failure = Failure(stage=Stage.VALIDATE, message=f"checking the file in ONNX Runtime: {error.message}")
+        result = FileResult(
+            path=asked.name,
+            bytes=asked.path.stat().st_size,
+            sha256=asked.sha256 or "",
+            variant=asked.variant,
+            engine=asked.engine,
+            opset=asked.opset,
+            verdict=Verdict.ERROR,
+            failure=failure,
+        )
+        return CheckedFile(result=result, seconds=0.0, peak_rss_bytes=0)
+
+
+def check_folder(request: Request, *, progress: Progress) -> TargetResult:
+    """Prove the ONNX files that lie in ``request.destination`` (or its ``onnx`` folder) against a model."""
+    started = time.perf_counter()
+    result = TargetResult(
+        target=request.name,
+        model=ModelInfo(source=request.model, revision=request.revision, weights=request.weights),
+        verdict=Verdict.ERROR,
+        seed=request.seed,
+    )
+    try:
+        files = _files_to_check(request.destination)
+        job = plan_job(request)
+        _describe(result, job)
+        with Workers(_preload(job)) as workers:
+            _check_files(job, files, workers, result, progress)
+    except ExportError as error:
+        result.failure = error.as_failure()
+    result.timings["total"] = time.perf_counter() - started
+    return result
+
+
+def _files_to_check(folder: Path) -> list[CandidateFile]:
+    """The files whose names say what they compute.
+
+    Raises:
+        ExportError: the folder holds none.
+    """
+    for place in (folder / "onnx", folder):
+        found = [
+            CandidateFile(
+                path=place / f"{name}.onnx",
+                name=(place / f"{name}.onnx").relative_to(folder).as_posix(),
+                components=components,
+                engine="unknown",
+            )
+            for name, components in COMPONENTS_OF_FILE.items()
+            if (place / f"{name}.onnx").is_file()
+        ]
+        if found:
+            return found
+    names = ", ".join(f"{name}.onnx" for name in COMPONENTS_OF_FILE)
+    raise plan_error(f"{folder} holds no ONNX file of a known name", f"names: {names}")
+
+
+def _check_files(
+    job: Job, files: list[CandidateFile], workers: Workers, result: TargetResult, progress: Progress
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="onnx-export-reference-") as references:
+        referencing, candidate = workers.warm(_REFERENCE), workers.fresh(_CANDIDATE)
+        referencing.ask(job, Path(references))
+        progress("running PyTorch on the cases")
+        result.model.sha256 = fingerprint(job.folder, weights=job.weights).sha256
+        reference: Reference = referencing.answer()
+        referencing.stop()
+        result.timings |= reference.timings
+        for file in files:
+            progress(f"checking {file.path.name} in ONNX Runtime")
+            checked = ask_candidate(candidate, job, file, Path(references))
+            result.files.append(checked.result)
+            result.timings["runtime"] = result.timings.get("runtime", 0.0) + checked.seconds
+    result.packages = installed_packages()
+    result.verdict = overall_verdict(file.verdict for file in result.files)

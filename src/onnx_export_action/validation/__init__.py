@@ -1,0 +1,1 @@
+"""Does the file compute what the model computes?"""

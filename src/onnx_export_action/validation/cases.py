@@ -1,0 +1,191 @@
+"""The grid of inputs: shapes, masks, past lengths. Planned for any configuration class, registered or a user's own.
+
+Which shape arguments matter is found by trial: an argument belongs to the grid when changing it changes inputs only
+along axes that the configuration declares dynamic. So an axis that is declared is an axis that is varied.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from onnx_export_action.errors import ExportError
+from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.onnx_config.shapes import ShapeLimit
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+# Besides the traced size: the smallest, an odd one, one longer than traced.
+_SIZES: dict[str, tuple[int, ...]] = {
+    "batch_size": (1, 3),
+    "sequence_length": (1, 2, 7, 37),
+    "num_choices": (2, 5),
+    "past_sequence_length": (0, 1, 21),
+    "encoder_sequence_length": (1, 7, 37),
+    "decoder_sequence_length": (1, 2, 37),
+    "audio_sequence_length": (12_345, 24_000),
+    "nb_max_frames": (1_001, 3_002),
+}
+_IMAGE_ARGUMENTS = ("image_height", "image_width", "height", "width")
+_IMAGE_STEP = 32
+
+# Shapes and paddings met together in use. Arguments that a model does not have are left out.
+_COMBINATIONS: tuple[tuple[str, dict[str, int]], ...] = (
+    ("none", {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 0, "encoder_sequence_length": 1}),
+    ("none", {"batch_size": 1, "sequence_length": 37, "past_sequence_length": 0, "encoder_sequence_length": 21}),
+    ("left", {"batch_size": 3, "sequence_length": 7, "past_sequence_length": 0, "encoder_sequence_length": 13}),
+    ("mixed", {"batch_size": 3, "sequence_length": 37, "past_sequence_length": 5, "encoder_sequence_length": 37}),
+    ("left", {"batch_size": 2, "sequence_length": 13, "past_sequence_length": 1, "encoder_sequence_length": 7}),
+    ("left", {"batch_size": 3, "sequence_length": 1, "past_sequence_length": 21, "encoder_sequence_length": 16}),
+    ("none", {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 37, "encoder_sequence_length": 5}),
+)
+_MAX_USER_COMBINATIONS = 16
+USER_SHAPES = "shapes: "
+
+
+@dataclass(frozen=True)
+class CaseSpec:
+    """One case: arguments of ``generate_dummy_inputs``. ``varied`` names the one argument that departs from the base."""
+
+    id: str
+    padding: str
+    seed: int
+    shapes: dict[str, int] = field(default_factory=dict)
+    varied: str | None = None
+
+    def arrays(self, onnx_config: OnnxConfig) -> Arrays:
+        """Inputs by ONNX name; the same in any process."""
+        return onnx_config.generate_dummy_inputs("np", seed=self.seed, padding=self.padding, **self.shapes)
+
+
+def plan_cases(onnx_config: OnnxConfig, *, seed: int, extra: Mapping[str, list[int]] | None = None) -> list[CaseSpec]:
+    """Plan the grid of one component: the traced shape, every dynamic axis varied alone, then combinations.
+
+    ``extra`` are further sizes by argument (``shapes`` of ``onnx-export.yaml``): each alone, then all combined.
+    Deterministic: the same configuration and seed give the same cases.
+    """
+    extra = extra or {}
+    arguments = _variable_arguments(onnx_config, extra)
+    masked = any(name.endswith("mask") for name in onnx_config.inputs)
+    specs = [CaseSpec("base", "right" if masked else "none", seed)]
+    for argument, sizes in arguments.items():
+        specs += [
+            CaseSpec(f"{argument}={size}", "right" if masked else "none", seed + 1, {argument: size}, argument)
+            for size in sizes
+        ]
+    specs += _combinations(arguments, onnx_config.shape_limits(), masked, seed + 2)
+    specs += _user_combinations(extra, arguments, seed + 3)
+    return _distinct(specs, onnx_config)
+
+
+def axis_sizes(axes: Mapping[str, Mapping[int, str]], arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, int]:
+    """Size of every named axis in these arrays."""
+    return {
+        name: int(arrays[tensor].shape[axis])
+        for tensor, named in axes.items()
+        if tensor in arrays
+        for axis, name in named.items()
+    }
+
+
+def atomic_axes(name: str) -> list[str]:
+    """The axes that a sum such as ``past_sequence_length + sequence_length`` is made of."""
+    return [part.strip() for part in name.split("+")]
+
+
+def _variable_arguments(onnx_config: OnnxConfig, extra: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    base = onnx_config.generate_dummy_inputs("np", padding="none")
+    limits = onnx_config.shape_limits()
+    arguments: dict[str, list[int]] = {}
+    for argument, default in asdict(onnx_config.dummy_shapes()).items():
+        limit = limits.get(argument, ShapeLimit())
+        sizes = [limit.clip(size) for size in _sizes(argument, default)] + extra.get(argument, [])
+        varied = [
+            size
+            for size in dict.fromkeys(sizes)
+            if size != default and _varies(onnx_config, base, argument, size, required=size in extra.get(argument, []))
+        ]
+        if varied:
+            arguments[argument] = varied
+    return arguments
+
+
+def _sizes(argument: str, default: int) -> tuple[int, ...]:
+    if argument in _SIZES:
+        return _SIZES[argument]
+    if argument in _IMAGE_ARGUMENTS:
+        step = min(_IMAGE_STEP, max(1, default // 4))
+        return (default + step, max(step, default - step))
+    return (1, default + 1)
+
+
+def _varies(onnx_config: OnnxConfig, base: Arrays, argument: str, size: int, *, required: bool) -> bool:
+    """Whether inputs change with this argument, along dynamic axes only."""
+    try:
+        changed = onnx_config.generate_dummy_inputs("np", padding="none", **{argument: size})
+    except ExportError:
+        if required:  # the user asked for this size: it is theirs to know that the model does not take it
+            raise
+        return False
+    differing = [
+        (name, axis)
+        for name, array in changed.items()
+        for axis, (old, new) in enumerate(zip(base[name].shape, array.shape, strict=True))
+        if old != new
+    ]
+    return bool(differing) and all(axis in onnx_config.inputs.get(name, {}) for name, axis in differing)
+
+
+def _combinations(
+    arguments: Mapping[str, list[int]], limits: Mapping[str, ShapeLimit], masked: bool, seed: int
+) -> list[CaseSpec]:
+    specs = []
+    for number, (padding, shapes) in enumerate(_COMBINATIONS):
+        chosen = {
+            argument: limits.get(argument, ShapeLimit()).clip(size)
+            for argument, size in shapes.items()
+            if argument in arguments
+        }
+        for argument, sizes in arguments.items():
+            chosen.setdefault(argument, sizes[number % len(sizes)])
+        kind = padding if masked else "none"
+        named = ",".join(f"{argument}={size}" for argument, size in chosen.items())
+        specs.append(CaseSpec(f"{kind}:{named}", kind, seed + number, chosen))
+    return specs
+
+
+def _user_combinations(extra: Mapping[str, list[int]], arguments: Mapping[str, list[int]], seed: int) -> list[CaseSpec]:
+    wanted = {argument: sizes for argument, sizes in extra.items() if argument in arguments}
+    if len(wanted) < 2:  # noqa: PLR2004 - one argument alone is already varied alone
+        return []
+    products = itertools.islice(itertools.product(*wanted.values()), _MAX_USER_COMBINATIONS)
+    return [
+        CaseSpec(
+            f"{USER_SHAPES}" + ",".join(f"{a}={s}" for a, s in zip(wanted, sizes, strict=True)),
+            "none",
+            seed,
+            dict(zip(wanted, sizes, strict=True)),
+        )
+        for sizes in products
+    ]
+
+
+def _distinct(specs: Iterable[CaseSpec], onnx_config: OnnxConfig) -> list[CaseSpec]:
+    """Drop cases that are too long for the model, and those whose shapes and padding were there already."""
+    seen: set[tuple[object, ...]] = set()
+    distinct = []
+    for spec in specs:
+        try:
+            shapes = tuple((name, array.shape) for name, array in spec.arrays(onnx_config).items())
+        except ExportError:
+            if spec.id.startswith(USER_SHAPES):
+                raise
+            continue
+        if (shapes, spec.padding) not in seen:
+            seen.add((shapes, spec.padding))
+            distinct.append(spec)
+    return distinct

@@ -1,0 +1,129 @@
+"""Greedy generation: ``model.generate`` against the ONNX file through its own cache, step by step.
+
+The file is fed the reference's tokens, so that every step is compared even after a difference; up to the first
+difference that is exactly what free generation would do. Prompts are batched with left padding.
+Imports torch only where the reference runs; the candidate's half needs numpy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.project.plan import Job
+from onnx_export_action.results import GenerationResult
+from onnx_export_action.validation.cases import Arrays
+from onnx_export_action.validation.records import ComponentRecord, GenerationRecord
+from onnx_export_action.validation.tolerance import Tolerance
+
+NEW_TOKENS = 32
+_PROMPT_LENGTHS = (8, 5, 3)
+
+Run = Callable[[Mapping[str, np.ndarray[Any, Any]]], Arrays]
+
+
+def can_generate(onnx_config: OnnxConfig) -> bool:
+    """Whether the component is a decoder-only generator with its cache in one file."""
+    return "past_key_values.0.key" in onnx_config.inputs and {"input_ids", "logits"} <= (
+        set(onnx_config.inputs) | set(onnx_config.outputs)
+    )
+
+
+def generate_reference(model: Any, job: Job, folder: Path, name: str) -> GenerationRecord | None:
+    """Generate with PyTorch; None when the model's positions leave no room or it has no ``generate``."""
+    import torch
+    from transformers import GenerationConfig
+
+    text_config = model.config.get_text_config()
+    room = (getattr(text_config, "max_position_embeddings", None) or 10_000) - max(_PROMPT_LENGTHS)
+    new_tokens = min(NEW_TOKENS, room)
+    if new_tokens < 1 or not model.can_generate():
+        return None
+    ids, mask = _prompts(text_config, job.seed)
+    settings = GenerationConfig(
+        do_sample=False, num_beams=1, max_new_tokens=new_tokens, use_cache=True, pad_token_id=int(ids[-1, 0])
+    )
+    # Without an end token every row runs to the full length; the checkpoint's own sampling settings stay out.
+    model.generation_config = settings
+    with torch.inference_mode():
+        generated = model.generate(
+            input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask), generation_config=settings
+        )
+    tokens = generated.numpy()[:, ids.shape[1] :]
+    file = f"{name}.generation.safetensors"
+    save_file({"ids": ids, "mask": mask, "tokens": np.ascontiguousarray(tokens)}, folder / file)
+    return GenerationRecord(file=file, prompts=len(ids), tokens=int(tokens.shape[1]))
+
+
+def _prompts(text_config: Any, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    random = np.random.default_rng(seed)
+    pad = getattr(text_config, "pad_token_id", None)
+    pad = pad if isinstance(pad, int) and 0 <= pad < text_config.vocab_size else 0
+    ids = random.integers(0, text_config.vocab_size, (len(_PROMPT_LENGTHS), max(_PROMPT_LENGTHS)), dtype=np.int64)
+    mask = np.ones_like(ids)
+    for row, length in enumerate(_PROMPT_LENGTHS):
+        mask[row, : mask.shape[1] - length] = 0
+    ids[ids == pad] = (pad + 1) % text_config.vocab_size
+    ids[mask == 0] = pad
+    return ids, mask
+
+
+def check_generation(
+    run: Run, empty_past: Arrays, record: ComponentRecord, tolerance: Tolerance, folder: Path
+) -> GenerationResult:
+    """Feed the reference's tokens through the file's cache and compare the greedy choice at every step.
+
+    ``empty_past`` holds ``past_key_values.*`` of length 0 for the prompts' batch. A difference between logits that
+    lie within twice the tolerance of each other is a tie: rounding decides it, and both choices are right.
+    """
+    generation = record.generation
+    if generation is None:
+        message = f"{record.name} has no generation reference"
+        raise ValueError(message)
+    arrays = load_file(folder / generation.file)
+    ids, mask, tokens = arrays["ids"], arrays["mask"], arrays["tokens"]
+    positions = np.clip(np.cumsum(mask, axis=1) - 1, 0, None).astype(np.int64)
+    past = empty_past
+    ties: list[str] = []
+    for step in range(tokens.shape[1]):
+        feeds = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, **past}
+        outputs = run({name: feeds[name] for name in record.inputs})
+        difference, is_tie = _difference(outputs["logits"][:, -1], tokens[:, step], step, tolerance)
+        if difference and not is_tie:
+            return _result(generation, equal=False, first_difference=difference)
+        ties += [difference] if difference else []
+        past = {
+            name.replace("present", "past_key_values", 1): array
+            for name, array in outputs.items()
+            if name.startswith("present.")
+        }
+        ids = tokens[:, step : step + 1]
+        mask = np.concatenate([mask, np.ones_like(ids)], axis=1)
+        positions = positions[:, -1:] + 1
+    return _result(generation, equal=True, first_difference=ties[0] if ties else None)
+
+
+def _difference(
+    logits: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], step: int, tolerance: Tolerance
+) -> tuple[str | None, bool]:
+    chosen = logits.argmax(axis=-1)
+    for row in np.flatnonzero(chosen != expected):
+        best, wanted = float(logits[row, chosen[row]]), float(logits[row, expected[row]])
+        tie = best - wanted <= 2 * (tolerance.atol + tolerance.rtol * abs(wanted))
+        text = (
+            f"prompt {row + 1}, token {step + 1}: {'tie between' if tie else 'PyTorch says'} {expected[row]}, "
+            f"ONNX says {chosen[row]} (logits {best - wanted:.2e} apart)"
+        )
+        return text, tie
+    return None, False
+
+
+def _result(generation: GenerationRecord, *, equal: bool, first_difference: str | None) -> GenerationResult:
+    return GenerationResult(
+        prompts=generation.prompts, tokens=generation.tokens, equal=equal, first_difference=first_difference
+    )

@@ -1,0 +1,163 @@
+"""The untouched PyTorch model, loaded afresh in a process of its own, on every case of the grid."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from transformers import PreTrainedModel
+
+from onnx_export_action.errors import ExportError
+from onnx_export_action.export.calling import FlatModel, run_flat
+from onnx_export_action.export.loading import load_model
+from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
+from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.project.plan import Job
+from onnx_export_action.results import Stage
+from onnx_export_action.validation.cases import Arrays, CaseSpec, axis_sizes, plan_cases
+from onnx_export_action.validation.generation import can_generate, generate_reference
+from onnx_export_action.validation.metrics import valid_positions
+from onnx_export_action.validation.records import (
+    INPUT_PREFIX,
+    OUTPUT_PREFIX,
+    CaseRecord,
+    ComponentRecord,
+    OutputRecord,
+    Reference,
+    write_reference,
+)
+from onnx_export_action.validation.samples import sample_batches
+
+
+def make_reference(job: Job, folder: Path) -> Reference:
+    """Run the model of ``job`` on its grid; case files and the index go to ``folder``.
+
+    Raises:
+        ExportError: the model cannot be loaded, or PyTorch itself does not run a case of the grid.
+    """
+    started = time.perf_counter()
+    model = load_model(job).model
+    loaded = time.perf_counter()
+    onnx_config = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)(
+        model.config
+    )
+    components = [
+        _component_reference(model, name, component, job, folder) for name, component in onnx_config.components()
+    ]
+    reference = Reference(
+        components=components,
+        timings={"reference_load": loaded - started, "reference_run": time.perf_counter() - loaded},
+        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+    write_reference(reference, folder)
+    return reference
+
+
+def _component_reference(
+    model: PreTrainedModel, name: str, onnx_config: OnnxConfig, job: Job, folder: Path
+) -> ComponentRecord:
+    module = FlatModel(model, onnx_config)
+    outputs = {
+        output: OutputRecord(axes=dict(axes), class_atol=_class_atol(onnx_config, output))
+        for output, axes in onnx_config.outputs.items()
+    }
+    statistics = {output: _Statistics() for output in outputs}
+    cases = []
+    for number, (spec, inputs, texts) in enumerate(_all_cases(onnx_config, job)):
+        results = _run(module, spec, inputs, list(outputs))
+        for output, array in results.items():
+            valid = valid_positions(inputs, array, outputs[output].axes, onnx_config.inputs)
+            statistics[output].add(array, valid, batch_first=_batch_first(outputs[output].axes, onnx_config))
+        file = f"{name}.{number}.safetensors"
+        _save(folder / file, inputs, results)
+        shape = axis_sizes(onnx_config.inputs, inputs) | axis_sizes(onnx_config.outputs, results)
+        cases.append(CaseRecord(id=spec.id, file=file, mask=spec.padding, shape=shape, varied=spec.varied, texts=texts))
+    for output, record in outputs.items():
+        record.root_mean_square, record.spread = statistics[output].root_mean_square, statistics[output].spread
+    generation = generate_reference(model, job, folder, name) if can_generate(onnx_config) else None
+    return ComponentRecord(
+        name=name,
+        inputs={tensor: dict(axes) for tensor, axes in onnx_config.inputs.items()},
+        outputs=outputs,
+        cases=cases,
+        generation=generation,
+    )
+
+
+def _all_cases(onnx_config: OnnxConfig, job: Job) -> Iterator[tuple[CaseSpec, Arrays, list[str]]]:
+    grid = plan_cases(onnx_config, seed=job.seed, extra=job.shapes)
+    samples: Iterator[tuple[CaseSpec, Arrays, list[str]]] = iter(())
+    if job.samples is not None and onnx_config.kind in (ComponentKind.MODEL, ComponentKind.ENCODER):
+        samples = sample_batches(onnx_config, job)
+    return itertools.chain(((spec, spec.arrays(onnx_config), []) for spec in grid), samples)
+
+
+def _run(module: FlatModel, spec: CaseSpec, inputs: Arrays, names: list[str]) -> Arrays:
+    tensors = [torch.from_numpy(array) for array in inputs.values()]
+    try:
+        results = run_flat(module, tensors)
+    except ExportError:
+        raise
+    except Exception as error:  # whatever the model's own code raises on this input
+        text = (str(error).strip().splitlines() or [""])[0][:300]
+        raise ExportError(
+            f"PyTorch itself does not run the case {spec.id}: {type(error).__name__}: {text}",
+            stage=Stage.VALIDATE,
+            hint="the configuration class declares an axis or a size that the model cannot take",
+        ) from error
+    return {name: _as_numpy(tensor) for name, tensor in zip(names, results, strict=True)}
+
+
+def _as_numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    return np.ascontiguousarray(tensor.detach().numpy())
+
+
+def _save(path: Path, inputs: Mapping[str, np.ndarray[Any, Any]], outputs: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    tensors = {f"{INPUT_PREFIX}{name}": np.ascontiguousarray(array) for name, array in inputs.items()}
+    tensors |= {f"{OUTPUT_PREFIX}{name}": array for name, array in outputs.items()}
+    save_file(tensors, path)
+
+
+def _class_atol(onnx_config: OnnxConfig, output: str) -> float:
+    declared = onnx_config.ATOL_FOR_VALIDATION
+    return declared.get(output, 1e-4) if isinstance(declared, dict) else declared
+
+
+def _batch_first(axes: Mapping[int, str], onnx_config: OnnxConfig) -> bool:
+    first = next(iter(onnx_config.inputs.values()), {})
+    return 0 in axes and axes[0] == first.get(0)
+
+
+class _Statistics:
+    """Scale of an output, and how far it moves when the input changes, over all cases."""
+
+    def __init__(self) -> None:
+        self._energy = 0.0
+        self._elements = 0
+        self.spread = 0.0
+
+    def add(self, array: np.ndarray[Any, Any], valid: np.ndarray[Any, Any] | None, *, batch_first: bool) -> None:
+        if array.dtype.kind not in "fiub" or array.size == 0:
+            return
+        finite = np.where(np.isfinite(array), array, 0) if array.dtype.kind == "f" else array
+        selected = finite if valid is None else finite * valid
+        self._energy += float(np.square(selected, dtype=np.float64).sum())
+        self._elements += selected.size if valid is None else int(np.broadcast_to(valid, array.shape).sum())
+        if batch_first and array.shape[0] > 1:
+            rows = finite[:-1] - finite[1:] if array.dtype.kind != "b" else finite[:-1] ^ finite[1:]
+            both = True if valid is None else valid[:-1] & valid[1:]
+            self.spread = max(self.spread, float(np.abs(rows * both).max(initial=0)))
+        elif not batch_first:
+            self.spread = max(self.spread, float(selected.max()) - float(selected.min()))
+
+    @property
+    def root_mean_square(self) -> float:
+        return math.sqrt(self._energy / self._elements) if self._elements else 0.0
