@@ -1,0 +1,1 @@
+"""The user's project: ``onnx-export.yaml`` (what to export) and ``manifest.json`` (what was made, from what)."""

@@ -1,0 +1,197 @@
+"""The JSON Schema of ``onnx-export.yaml``: for editors, and the first half of reading the file.
+
+``patternErrorMessage`` is a keyword of VS Code's JSON and YAML services: what a text must look like, in words.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, get_args
+
+Schema: TypeAlias = dict[str, Any]
+Weights: TypeAlias = Literal["load", "random"]
+Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
+
+# Keys, and words of a key, of the format that do not work yet: an empty tuple stands for the key itself.
+# A line leaves when its feature arrives.
+NOT_AVAILABLE: dict[str, tuple[str, ...]] = {
+    "publish": (),
+    "inputs": (),
+    "variants": ("fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4"),
+    "fail_on": ("export", "regression", "never"),
+}
+VARIANTS = ("fp32",)
+FAIL_ON = ("validation",)
+
+OWN_KEYS = ("name", "model")  # the keys that each target gives itself
+
+MIN_OPSET = 14
+MAX_OPSET = 23
+MAX_TARGETS = 1000
+MAX_AXIS_SIZE = 8192
+MAX_AUDIO_SAMPLES = 480_000  # 30 s at 16 kHz
+MAX_POINTS = 16
+
+_END = r"(?![\s\S])"  # unlike '$', never before a final line break, in every dialect of regular expressions
+_PATH = {
+    "type": "string",
+    "pattern": r"^[^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}" + _END,
+    "patternErrorMessage": "a relative path with '/' between its parts",
+}
+
+
+def task_words() -> list[str]:
+    """Every word that ``task`` accepts: auto, the Hub's task names, their legacy synonyms, each with its past."""
+    from onnx_export_action.onnx_config.tasks import AUTO_CLASSES, PAST_SUFFIX, TASK_SYNONYMS
+
+    names = [*sorted(AUTO_CLASSES), *sorted(TASK_SYNONYMS)]
+    return ["auto", *names, *(name + PAST_SUFFIX for name in names)]
+
+
+def settings_schema() -> Schema:
+    """JSON Schema (draft 7, which editors know best) of ``onnx-export.yaml``."""
+    keys = _target_keys()
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "onnx-export.yaml",
+        "description": "Which models are exported to ONNX, how, and how closely they must equal PyTorch.",
+        "type": "object",
+        "required": ["version", "targets"],
+        "additionalProperties": False,
+        "properties": {
+            "version": {"description": "Version of this format.", "const": 1},
+            "defaults": {
+                "description": "Keys for every target that does not give its own; a target's value replaces it whole.",
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {key: schema for key, schema in keys.items() if key not in OWN_KEYS},
+            },
+            "targets": {
+                "description": "The models to export.",
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_TARGETS,
+                "items": {
+                    "type": "object",
+                    "required": list(OWN_KEYS),
+                    "additionalProperties": False,
+                    "properties": keys,
+                },
+            },
+        },
+    }
+
+
+def _target_keys() -> dict[str, Schema]:
+    from onnx_export_action.onnx_config.shapes import DEFAULT_DUMMY_SHAPES
+
+    return {
+        "name": {
+            "description": "Name of the target, unique in the file; also the artifact folder's name.",
+            "type": "string",
+            "pattern": r"^(?![.-])(?!.*\.\.)(?!.*\.[jJ][sS][oO][nN]$)[A-Za-z0-9._-]{1,100}" + _END,
+            "patternErrorMessage": "1 to 100 letters, digits, '.', '_' or '-', not starting with '.' or '-', "
+            "without '..', not ending in '.json'",
+        },
+        "model": {
+            "description": "A folder inside the repository (./models/sentiment), or a Hub id (org/name).",
+            "type": "string",
+            "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + _END,
+            "patternErrorMessage": "a folder inside the repository (./models/sentiment) or a Hub id (org/name)",
+        },
+        "revision": {
+            "description": "Commit, tag or branch of a Hub id. A commit makes the export reproducible.",
+            "type": "string",
+            "pattern": r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,254}" + _END,
+            "patternErrorMessage": "a commit, tag or branch: letters, digits, '.', '_', '/' or '-', without '..'",
+        },
+        "weights": {
+            "description": "load: the model's own weights. random: seeded weights built from config.json.",
+            "enum": list(get_args(Weights)),
+            "default": "load",
+        },
+        "task": {
+            "description": "What the model does, or auto to take it from config.json.",
+            "enum": task_words(),
+            "default": "auto",
+        },
+        "opset": {
+            "description": "Version of the ONNX operators.",
+            "type": "integer",
+            "minimum": MIN_OPSET,
+            "maximum": MAX_OPSET,
+        },
+        "engine": {
+            "description": "What writes the file. auto: the tracer, then torch-export where that fails.",
+            "enum": list(get_args(Engine)),
+            "default": "auto",
+        },
+        "variants": {
+            "description": "Precisions to make.",
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": {"enum": list(VARIANTS)},
+            "default": ["fp32"],
+        },
+        "shapes": {
+            "description": "Further sizes to validate: a shape argument, and one size or a list of them.",
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {argument: _sizes(argument) for argument in sorted(DEFAULT_DUMMY_SHAPES)},
+        },
+        "samples": {
+            **_PATH,
+            "description": "Real inputs: a .jsonl, .txt or .csv file inside the repository.",
+        },
+        "tolerance": {
+            "description": "Allowed error by variant and output name; calibrated where absent.",
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {variant: _output_tolerances() for variant in VARIANTS},
+        },
+        "fail_on": {
+            "description": "What makes the run fail.",
+            "enum": list(FAIL_ON),
+            "default": "validation",
+        },
+        "output": {
+            **_PATH,
+            "description": "Folder of the artifacts; artifacts/<name> where absent.",
+        },
+    }
+
+
+def _sizes(argument: str) -> Schema:
+    size = {"minimum": 1, "maximum": MAX_AUDIO_SAMPLES if argument == "audio_sequence_length" else MAX_AXIS_SIZE}
+    return {
+        "type": ["integer", "array"],
+        **size,
+        "minItems": 1,
+        "maxItems": MAX_POINTS,
+        "items": {"type": "integer", **size},
+    }
+
+
+def _output_tolerances() -> Schema:
+    positive = {"type": "number", "exclusiveMinimum": 0}
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {
+            "pattern": r"^[^\x00-\x1f\x7f]{1,200}" + _END,
+            "patternErrorMessage": "the name of an output, such as logits",
+        },
+        "additionalProperties": {
+            "description": "A number is atol.",
+            "type": ["number", "object"],
+            "exclusiveMinimum": 0,
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {
+                "atol": {"description": "Allowed absolute error.", **positive},
+                "rtol": {"description": "Allowed error relative to PyTorch's value.", **positive},
+            },
+        },
+    }

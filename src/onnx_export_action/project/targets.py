@@ -1,0 +1,289 @@
+"""From the keys of one target to a :class:`Target`: paths, Hub ids, and what one key means for another.
+
+Everything a target names comes from a pull request: a path never leaves the repository, through ``..`` or a link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onnx_export_action.project.document import Entry, Node
+from onnx_export_action.project.plan import OutputTolerance
+from onnx_export_action.project.problems import Problem, nearest, quoted
+from onnx_export_action.project.settings_schema import Engine, Weights
+
+TRACER_MAX_OPSET = 20  # torch.onnx.export(dynamo=False) knows no later operators
+TORCH_EXPORT_MIN_OPSET = 18  # torch.onnx.export(dynamo=True) is written for this opset
+SAMPLE_SUFFIXES = (".jsonl", ".txt", ".csv")
+
+# huggingface_hub's validate_repo_id: letters, digits, '-', '_', '.', each part bounded by a word character.
+_HUB_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+_HUB_ID = re.compile(rf"(?!.*(?:--|\.\.))(?!.*\.git$)(?:{_HUB_NAME}/)?{_HUB_NAME}")
+_HUB_URL = re.compile(rf"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/({_HUB_NAME}/{_HUB_NAME})(?:/.*)?")
+_NOT_RELATIVE = re.compile(r"[/~\\]|[A-Za-z]:[\\/]")
+_MAX_NEIGHBOURS = 1000
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``targets`` with the defaults merged in.
+
+    ``model`` is as written; ``folder`` is its resolved folder, None for a Hub id. ``output`` and ``samples`` are
+    resolved too. ``task`` is ``auto`` or the Hub's name of the task. ``line`` is where the target starts.
+    ``tolerance`` is by variant, then by output name. ``notes`` is what a report should say of the choices made.
+    """
+
+    name: str
+    model: str
+    line: int
+    output: Path
+    folder: Path | None = None
+    revision: str | None = None
+    weights: Weights = "load"
+    task: str = "auto"
+    opset: int = 18
+    engine: Engine = "auto"
+    variants: tuple[str, ...] = ("fp32",)
+    shapes: dict[str, list[int]] = {}
+    samples: Path | None = None
+    tolerance: dict[str, dict[str, OutputTolerance]] = {}
+    fail_on: str = "validation"
+    notes: list[str] = []
+
+
+class TargetFields:
+    """The usable keys of one target: its own, else the default's. A key with a mistake inside is absent."""
+
+    def __init__(self, place: Node, entries: dict[str, Entry]) -> None:
+        self.place = place
+        self._entries = entries
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def node(self, key: str) -> Node:
+        """The value's node, or the target's where the key is absent."""
+        return self._entries[key].node if key in self._entries else self.place
+
+    def text(self, key: str) -> str | None:
+        """A text value, None where the key is absent."""
+        value = self.node(key).value if key in self else None
+        return value if isinstance(value, str) else None
+
+    def plain(self, key: str) -> Any:
+        """The value as the schema allows it."""
+        return self.node(key).plain()
+
+
+class TargetReader:
+    """Reads the targets of one file; ``problems`` collects what is wrong with them."""
+
+    def __init__(self, path: Path) -> None:
+        self.problems: list[Problem] = []
+        self._path = path
+        self._base = path.parent.resolve()
+        self._repository = repository_of(path)
+        self._owner_of_name: dict[str, Node] = {}
+        self._sources: list[Path] = [self._base]
+        self._outputs: list[tuple[str, Path, Node]] = []
+
+    def read(self, fields: TargetFields) -> Target | None:
+        """One target, None when its name, model or output is missing or wrong."""
+        name = self._name(fields)
+        folder, notes = self._model(fields)
+        samples = self._samples(fields)
+        output = None if name is None else self._output(fields, name)
+        self._check_engine(fields)
+        model = fields.text("model")
+        if name is None or model is None or output is None:
+            return None
+        copied = ("revision", "weights", "opset", "engine", "fail_on")
+        return Target(
+            name=name,
+            model=model,
+            line=fields.place.line,
+            output=output,
+            folder=folder,
+            samples=samples,
+            task=_task(fields),
+            shapes=_shapes(fields),
+            tolerance=_tolerance(fields),
+            notes=notes,
+            variants=tuple(fields.plain("variants")) if "variants" in fields else ("fp32",),
+            **{key: fields.plain(key) for key in copied if key in fields},
+        )
+
+    def check_outputs(self) -> None:
+        """No two targets write into each other's folder, and none over a model or the settings themselves."""
+        sources = {_folded(folder) for source in self._sources for folder in (source, *source.parents)}
+        owners: dict[tuple[str, ...], str] = {}
+        for name, output, node in self._outputs:
+            if _folded(output) in sources:
+                self._report(node, f"the output folder of {name} holds a model or the settings", "give a folder apart")
+            elif owners.setdefault(_folded(output), name) != name:
+                message = f"the output folder of {name} is also that of {owners[_folded(output)]}"
+                self._report(node, message, "give each its own 'output'")
+        for name, output, node in self._outputs:
+            parts = _folded(output)
+            around = next((owners[parts[:end]] for end in range(1, len(parts)) if parts[:end] in owners), None)
+            if around is not None:
+                message = f"the output folder of {name} lies inside that of {around}"
+                self._report(node, message, "give them folders side by side")
+
+    def _name(self, fields: TargetFields) -> str | None:
+        name = fields.text("name")
+        if name is None:
+            return None
+        first = self._owner_of_name.setdefault(name.casefold(), fields.place)
+        if first is fields.place:
+            return name
+        hint = "names must differ in more than upper and lower case"
+        self._report(fields.node("name"), f"the name {quoted(name)} is already used on line {first.line}", hint)
+        return None
+
+    def _model(self, fields: TargetFields) -> tuple[Path | None, list[str]]:
+        """The local folder of the model, or notes on its Hub id."""
+        model, node = fields.text("model"), fields.node("model")
+        if model is None:
+            return None, []
+        url = _HUB_URL.fullmatch(model)
+        if url or "://" in model:
+            self._report(node, "model is not an address", f"write {url[1]}" if url else "write a Hub id (org/name)")
+            return None, []
+        folder = self._inside(model, node, "model")
+        if folder is None:
+            return None, []
+        if _is_dir(folder):
+            self._sources.append(folder)
+            if "revision" in fields:
+                message = f"revision is for a Hub id, but model {quoted(model)} is a folder"
+                self._report(fields.node("revision"), message, "remove the revision, or write the Hub id")
+            return folder, []
+        if model.startswith(".") or not _HUB_ID.fullmatch(model):
+            hint = self._neighbour(model, folder) or "give a folder inside the repository, or a Hub id (org/name)"
+            self._report(node, f"there is no folder {quoted(model)}", hint)
+            return None, []
+        return None, list(_hub_notes(model, fields, self._base))
+
+    def _samples(self, fields: TargetFields) -> Path | None:
+        samples, node = fields.text("samples"), fields.node("samples")
+        found = None if samples is None else self._inside(samples, node, "samples")
+        if samples is None or found is None:
+            return None
+        self._sources.append(found)
+        if found.suffix.lower() not in SAMPLE_SUFFIXES:
+            self._report(
+                node, f"samples cannot be {quoted(samples)}", f"it must be a {', '.join(SAMPLE_SUFFIXES)} file"
+            )
+        elif not _is_file(found):
+            self._report(node, f"there is no file {quoted(samples)}", self._neighbour(samples, found))
+        return found
+
+    def _output(self, fields: TargetFields, name: str) -> Path | None:
+        output, node = fields.text("output"), fields.node("output")
+        if output is None:
+            node = fields.node("name")
+        resolved = self._inside(output or f"artifacts/{name}", node, "output")
+        if resolved is None:
+            return None
+        if ".git" in _folded(resolved.relative_to(self._repository)):
+            self._report(node, "output cannot lie inside .git")
+        self._outputs.append((name, resolved, node))
+        return resolved
+
+    def _check_engine(self, fields: TargetFields) -> None:
+        if "opset" not in fields or "engine" not in fields:
+            return
+        opset, engine = fields.plain("opset"), fields.plain("engine")
+        if engine == "tracer" and opset > TRACER_MAX_OPSET:
+            message = f"opset {opset} needs the engine torch-export or auto: the tracer ends at {TRACER_MAX_OPSET}"
+            self._report(fields.node("opset"), message)
+        if engine == "torch-export" and opset < TORCH_EXPORT_MIN_OPSET:
+            message = f"opset {opset} needs the engine tracer or auto: torch-export starts at {TORCH_EXPORT_MIN_OPSET}"
+            self._report(fields.node("opset"), message)
+
+    def _inside(self, written: str, node: Node, key: str) -> Path | None:
+        if _NOT_RELATIVE.match(written) or "\\" in written:
+            self._report(node, f"{key} must be a relative path with '/' between its parts, not {quoted(written)}")
+            return None
+        try:
+            resolved = (self._base / written).resolve()
+        except (OSError, RuntimeError) as error:  # Python 3.11 raises RuntimeError for links in a circle
+            self._report(node, f"{key} {quoted(written)} cannot be followed: {quoted(str(error))}")
+            return None
+        if not resolved.is_relative_to(self._repository):
+            self._report(node, f"{key} {quoted(written)} leads out of the repository")
+            return None
+        return resolved
+
+    def _neighbour(self, written: str, wanted: Path) -> str | None:
+        try:
+            names = [path.name for path in islice(wanted.parent.iterdir(), _MAX_NEIGHBOURS)]
+        except OSError:
+            return None
+        found = nearest(wanted.name, names)
+        start, slash, _ = written.rstrip("/").rpartition("/")
+        return None if found is None else f"did you mean {quoted(start + slash + found)}?"
+
+    def _report(self, node: Node, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(str(self._path), node.line, node.column, message, hint))
+
+
+def repository_of(path: Path) -> Path:
+    """The nearest folder above ``path`` that git keeps, else the folder of ``path``; resolved."""
+    base = path.parent.resolve()
+    return next((folder for folder in (base, *base.parents) if (folder / ".git").exists()), base)
+
+
+def _hub_notes(model: str, fields: TargetFields, base: Path) -> Iterator[str]:
+    if "revision" not in fields:
+        yield f"{model} has no revision: its newest commit is exported"
+    namespace, slash, _ = model.partition("/")
+    if slash and _is_dir(base / namespace):
+        yield f"{model} is taken as a Hub id, because there is no such folder"
+
+
+def _task(fields: TargetFields) -> str:
+    from onnx_export_action.onnx_config.tasks import map_from_synonym
+
+    return map_from_synonym(fields.text("task") or "auto")
+
+
+def _shapes(fields: TargetFields) -> dict[str, list[int]]:
+    written = fields.plain("shapes") if "shapes" in fields else {}
+    return {name: sizes if isinstance(sizes, list) else [sizes] for name, sizes in written.items()}
+
+
+def _tolerance(fields: TargetFields) -> dict[str, dict[str, OutputTolerance]]:
+    written = fields.plain("tolerance") if "tolerance" in fields else {}
+    return {
+        variant: {
+            output: OutputTolerance(**bound) if isinstance(bound, dict) else OutputTolerance(atol=bound)
+            for output, bound in outputs.items()
+        }
+        for variant, outputs in written.items()
+    }
+
+
+def _folded(path: Path) -> tuple[str, ...]:
+    """The parts of a path as a case-insensitive file system compares them."""
+    return tuple(part.casefold() for part in path.parts)
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long for the file system, a folder that may not be read
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
