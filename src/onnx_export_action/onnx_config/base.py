@@ -367,9 +367,10 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
 
     @property
     def model_inputs(self) -> Axes:
-        """The inputs of encoder and decoder in one file."""
+        """The inputs of one file: the decoder has its own where the task is not about a single input."""
         inputs = OrderedDict(self.encoder_inputs)
-        inputs["decoder_input_ids"] = _batch_axis(inputs) | {1: "decoder_sequence_length"}
+        if self.task in (*self.SPLIT_TASKS, "feature-extraction"):
+            inputs["decoder_input_ids"] = _batch_axis(inputs) | {1: "decoder_sequence_length"}
         return inputs
 
     @property
@@ -394,12 +395,17 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
     @property
     def takes_past(self) -> bool:
         """Whether this file has the past among its inputs."""
-        return self.use_past and self.kind in (ComponentKind.MODEL, ComponentKind.DECODER_WITH_PAST)
+        return self.use_past and (self.is_decoder_only or self.kind is ComponentKind.DECODER_WITH_PAST)
 
     @property
     def reads_as_decoder(self) -> bool:
         """Whether ``input_ids`` of this file are the decoder's."""
-        return self.kind in (ComponentKind.DECODER, ComponentKind.DECODER_WITH_PAST)
+        return self.is_decoder_only or self.kind in (ComponentKind.DECODER, ComponentKind.DECODER_WITH_PAST)
+
+    @property
+    def is_decoder_only(self) -> bool:
+        """Whether the task loads the decoder without the encoder, as text generation does."""
+        return self.task == "text-generation"
 
     @property
     def num_cached_layers(self) -> int:
@@ -413,7 +419,8 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
 
     def components(self) -> list[tuple[str, OnnxConfig]]:
         """The encoder, the decoder and, with past, the decoder that takes the cache; or the one file."""
-        if self.kind is not ComponentKind.MODEL or not (self.task in self.SPLIT_TASKS or self.use_past):
+        is_split = self.task in self.SPLIT_TASKS or (self.use_past and not self.is_decoder_only)
+        if self.kind is not ComponentKind.MODEL or not is_split:
             return super().components()
         parts = [
             self.get_encoder_onnx_config(self._config),
@@ -458,6 +465,9 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
         Raises:
             ValueError: the direction is neither ``inputs`` nor ``outputs``.
         """
+        if self.is_decoder_only:
+            super().add_past_key_values(inputs_or_outputs, direction)
+            return
         prefix, length = self._cache_words(direction, "past_decoder_sequence_length", "decoder_sequence_length")
         batch = _batch_axis(inputs_or_outputs)
         lengths = {"decoder": length}

@@ -17,6 +17,7 @@ from onnx_export_action.onnx_config.dummy_inputs import (
 )
 from onnx_export_action.onnx_config.normalized import (
     NormalizedConfig,
+    NormalizedConfigClass,
     NormalizedSeq2SeqConfig,
     NormalizedTextAndVisionConfig,
     NormalizedTextConfig,
@@ -28,7 +29,7 @@ from onnx_export_action.onnx_config.shapes import ShapeLimit, fixed_at
 class TextEncoderOnnxConfig(OnnxConfig):
     """Encoders of text."""
 
-    NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
+    NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedTextConfig
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator,)
 
     @property
@@ -44,7 +45,7 @@ class TextEncoderOnnxConfig(OnnxConfig):
 class TextDecoderOnnxConfig(OnnxConfigWithPast):
     """Decoders of text."""
 
-    NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
+    NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedTextConfig
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyPastKeyValuesGenerator)
 
     # Decoders that number positions from 0 whatever the padding must be told them for a left-padded batch,
@@ -101,7 +102,7 @@ class TextDecoderWithPositionIdsOnnxConfig(TextDecoderOnnxConfig):
 class TextSeq2SeqOnnxConfig(OnnxSeq2SeqConfigWithPast):
     """Encoder-decoders from text to text."""
 
-    NORMALIZED_CONFIG_CLASS = NormalizedSeq2SeqConfig
+    NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedSeq2SeqConfig
     DUMMY_INPUT_GENERATOR_CLASSES = (
         DummyTextInputGenerator,
         DummyDecoderTextInputGenerator,
@@ -110,35 +111,52 @@ class TextSeq2SeqOnnxConfig(OnnxSeq2SeqConfigWithPast):
     )
 
     @property
+    def inputs(self) -> Axes:
+        """As any encoder-decoder; the decoder alone to generate text."""
+        return decoder_only_inputs(self, with_position_ids=False) if self.is_decoder_only else super().inputs
+
+    @property
     def encoder_inputs(self) -> Axes:
         """Token ids and their mask."""
-        axes = {0: "batch_size", 1: "encoder_sequence_length"}
+        has_decoder_inputs = self.task in (*self.SPLIT_TASKS, "feature-extraction")
+        axes = {0: "batch_size", 1: "encoder_sequence_length" if has_decoder_inputs else "sequence_length"}
         return OrderedDict(input_ids=dict(axes), attention_mask=dict(axes))
 
 
 class VisionOnnxConfig(OnnxConfig):
-    """Models of images, all of one size: the size is fixed wherever position embeddings belong to it."""
+    """Models of images."""
 
-    NORMALIZED_CONFIG_CLASS = NormalizedVisionConfig
+    NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedVisionConfig
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyVisionInputGenerator,)
+    # Convolutions take any size; position embeddings belong to one size.
+    IMAGE_SIZE_VARIES: ClassVar[bool] = False
 
     @property
     def inputs(self) -> Axes:
         """The images."""
-        return OrderedDict(pixel_values={0: "batch_size"})
+        size = {2: "height", 3: "width"} if self.IMAGE_SIZE_VARIES else {}
+        return OrderedDict(pixel_values={0: "batch_size"} | size)
+
+    @property
+    def outputs(self) -> Axes:
+        """The task's outputs; the features of convolutions are smaller images."""
+        outputs = super().outputs
+        if self.IMAGE_SIZE_VARIES and self.task == "feature-extraction":
+            outputs["last_hidden_state"] |= {2: "feature_height", 3: "feature_width"}
+        return outputs
 
 
 class TextAndVisionOnnxConfig(OnnxConfig):
     """Models of text and images."""
 
-    NORMALIZED_CONFIG_CLASS = NormalizedTextAndVisionConfig
+    NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedTextAndVisionConfig
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyVisionInputGenerator)
 
 
 class AudioOnnxConfig(OnnxConfig):
     """Models of raw sound, which convolutions turn into frames."""
 
-    NORMALIZED_CONFIG_CLASS = NormalizedConfig
+    NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedConfig
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyAudioInputGenerator,)
     FRAME_TASKS: ClassVar[frozenset[str]] = frozenset(
         {"audio-frame-classification", "automatic-speech-recognition", "feature-extraction"}
@@ -160,8 +178,15 @@ class AudioOnnxConfig(OnnxConfig):
 
     @property
     def min_frames(self) -> int:
-        """How many frames the model needs."""
-        return 1
+        """How many frames the model needs.
+
+        The statistics of an x-vector need two frames of what the layers of time-delayed neurons leave over.
+        """
+        if self.task != "audio-xvector":
+            return 1
+        kernels = self._normalized_config.get("tdnn_kernel", ())
+        dilations = self._normalized_config.get("tdnn_dilation", ())
+        return 2 + sum((int(kernel) - 1) * int(step) for kernel, step in zip(kernels, dilations, strict=False))
 
     def shape_limits(self) -> dict[str, ShapeLimit]:
         """As the base class says; the sound is long enough for the frames that the model needs."""
@@ -174,7 +199,7 @@ class AudioOnnxConfig(OnnxConfig):
 class AudioToTextOnnxConfig(OnnxSeq2SeqConfigWithPast):
     """Encoder-decoders from sound to text."""
 
-    NORMALIZED_CONFIG_CLASS = NormalizedSeq2SeqConfig
+    NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedSeq2SeqConfig
     DUMMY_INPUT_GENERATOR_CLASSES = (
         DummyAudioInputGenerator,
         DummyTextInputGenerator,
