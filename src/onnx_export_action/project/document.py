@@ -126,10 +126,10 @@ class _Reader:
         self._nodes = 0
 
     def text(self, path: Path) -> str:
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            raise self._unreadable(1, 1, f"the file {what}")
         try:
+            if not path.is_file():
+                what = "is not a file" if path.exists() else "does not exist"
+                raise self._unreadable(1, 1, f"the file {what}")
             with path.open("rb") as stream:
                 raw = stream.read(MAX_BYTES + 1)
         except OSError as error:

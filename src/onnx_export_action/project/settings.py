@@ -46,8 +46,7 @@ def load_settings(path: Path) -> Settings:
     Raises:
         SettingsError: with every mistake that was found, at most 100.
     """
-    if path.is_symlink() and not path.resolve().is_relative_to(repository_of(path)):
-        # Its content would be quoted in messages, and these in a public report.
+    if _leads_out(path):
         raise SettingsError([Problem(str(path), 1, 1, "the file is a link out of the repository")])
     root, problems = read_document(path)
     if root is None:
@@ -62,6 +61,14 @@ def load_settings(path: Path) -> Settings:
     if problems:
         raise SettingsError(_presentable(problems, path))
     return Settings(version=1, targets=[target for target in targets if target is not None])
+
+
+def _leads_out(path: Path) -> bool:
+    """Whether the file is a link to one elsewhere: its content would be quoted in messages, and these in public."""
+    try:
+        return path.is_symlink() and not path.resolve().is_relative_to(repository_of(path))
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle, in Python 3.11; reading says what is wrong
+        return False
 
 
 def _fields_of_targets(root: Node, spoiled: set[DocumentPath]) -> list[TargetFields]:

@@ -32,11 +32,9 @@ MAX_AUDIO_SAMPLES = 480_000  # 30 s at 16 kHz
 MAX_POINTS = 16
 
 _END = r"(?![\s\S])"  # unlike '$', never before a final line break, in every dialect of regular expressions
-_PATH = {
-    "type": "string",
-    "pattern": r"^[^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}" + _END,
-    "patternErrorMessage": "a relative path with '/' between its parts",
-}
+_PATH_PATTERN = r"[^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}" + _END
+_PATH_WORDS = "a relative path with '/' between its parts"
+_NOT_JSON = r"(?!.*\.[jJ][sS][oO][nN]/*$)"  # <output>.result.json stands beside each output folder
 
 
 def task_words() -> list[str]:
@@ -88,7 +86,7 @@ def _target_keys() -> dict[str, Schema]:
         "name": {
             "description": "Name of the target, unique in the file; also the artifact folder's name.",
             "type": "string",
-            "pattern": r"^(?![.-])(?!.*\.\.)(?!.*\.[jJ][sS][oO][nN]$)[A-Za-z0-9._-]{1,100}" + _END,
+            "pattern": "^" + _NOT_JSON + r"(?![.-])(?!.*\.\.)[A-Za-z0-9._-]{1,100}" + _END,
             "patternErrorMessage": "1 to 100 letters, digits, '.', '_' or '-', not starting with '.' or '-', "
             "without '..', not ending in '.json'",
         },
@@ -141,8 +139,10 @@ def _target_keys() -> dict[str, Schema]:
             "properties": {argument: _sizes(argument) for argument in sorted(DEFAULT_DUMMY_SHAPES)},
         },
         "samples": {
-            **_PATH,
             "description": "Real inputs: a .jsonl, .txt or .csv file inside the repository.",
+            "type": "string",
+            "pattern": "^" + _PATH_PATTERN,
+            "patternErrorMessage": _PATH_WORDS,
         },
         "tolerance": {
             "description": "Allowed error by variant and output name; calibrated where absent.",
@@ -157,8 +157,10 @@ def _target_keys() -> dict[str, Schema]:
             "default": "validation",
         },
         "output": {
-            **_PATH,
             "description": "Folder of the artifacts; artifacts/<name> where absent.",
+            "type": "string",
+            "pattern": "^" + _NOT_JSON + _PATH_PATTERN,
+            "patternErrorMessage": _PATH_WORDS + ", not ending in '.json'",
         },
     }
 

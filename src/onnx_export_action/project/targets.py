@@ -119,12 +119,13 @@ class TargetReader:
         )
 
     def check_outputs(self) -> None:
-        """No two targets write into each other's folder, and none over a model or the settings themselves."""
+        """No two targets write into each other's folder, and none over a model, samples or the settings."""
         sources = {_folded(folder) for source in self._sources for folder in (source, *source.parents)}
         owners: dict[tuple[str, ...], str] = {}
         for name, output, node in self._outputs:
             if _folded(output) in sources:
-                self._report(node, f"the output folder of {name} holds a model or the settings", "give a folder apart")
+                message = f"the output folder of {name} holds a model, samples or the settings"
+                self._report(node, message, "give a folder apart")
             elif owners.setdefault(_folded(output), name) != name:
                 message = f"the output folder of {name} is also that of {owners[_folded(output)]}"
                 self._report(node, message, "give each its own 'output'")

@@ -151,6 +151,8 @@ def test_settings_that_are_a_link_out_are_not_read(repository: Path) -> None:
 
 def test_files_that_cannot_be_read_say_why(repository: Path) -> None:
     for path, message in (
+        (repository / "link-circle", "the file does not exist"),
+        (repository / ("x" * 300), "the file cannot be read: File name too long"),
         (repository / "missing.yaml", "the file does not exist"),
         (repository / "models", "the file is not a file"),
     ):
