@@ -201,10 +201,10 @@ def _laughs() -> str:
     ],
 )
 def test_bombs_are_refused_at_once(repository: Path, text: str, message: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     (problem,) = problems_of(repository, text)
     assert message in problem.message
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_bombs_take_no_memory(repository: Path) -> None:
