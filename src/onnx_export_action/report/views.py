@@ -35,6 +35,19 @@ _MOST_TARGETS = 5
 _SENTENCE_LIMIT = 60
 _HASH_LIMIT = 13
 
+# The lists of a view, and what a reader calls one piece and several pieces of each.
+_WORDS = {
+    "rows": ("row", "rows"),
+    "failures": ("failure", "failures"),
+    "changes": ("change", "changes"),
+    "warnings": ("remark", "remarks"),
+    "generations": ("generation", "generations"),
+    "similarities": ("pair of sentences", "pairs of sentences"),
+    "versions": ("set of versions", "sets of versions"),
+    "cases": ("case", "cases"),
+}
+_LISTS = [name for name in _WORDS if name != "cases"]
+
 
 @dataclasses.dataclass(frozen=True)
 class CaseTable:
@@ -55,7 +68,7 @@ class CaseTable:
 
 @dataclasses.dataclass(frozen=True)
 class ReportView:
-    """A report, ready to print. ``more`` counts what :func:`cut` left out of each list."""
+    """A report, ready to print. ``left_out`` says what :func:`cut` took away."""
 
     headline: Markdown
     short_headline: Markdown
@@ -67,7 +80,7 @@ class ReportView:
     similarities: Sequence[Markdown] = ()
     versions: Sequence[Markdown] = ()
     case_tables: Sequence[CaseTable] = ()
-    more: Counter[str] = dataclasses.field(default_factory=Counter)
+    left_out: Markdown | None = None
 
 
 def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -> ReportView:
@@ -96,17 +109,18 @@ def size(view: ReportView) -> int:
 
 
 def cut(view: ReportView, pieces: int) -> ReportView:
-    """The ``pieces`` pieces that matter most, with the counts of what was left out."""
+    """The ``pieces`` pieces that matter most, and a sentence about what was left out."""
     kept = Counter(islice(_pieces(view), pieces))
     lists = {name: getattr(view, name)[: kept[name]] for name in _LISTS}
-    more = Counter({name: len(getattr(view, name)) - kept[name] for name in _LISTS})
     tables = list(_cut_tables(view.case_tables, kept["cases"]))
-    more["tables"] = len(view.case_tables) - len(tables)
-    more["cases"] = sum(len(table.cases) for table in view.case_tables[len(tables) :])
-    return dataclasses.replace(view, **lists, case_tables=tables, more=more)
+    more = {name: len(getattr(view, name)) - kept[name] for name in _LISTS}
+    more["cases"] = sum(len(table.cases) for table in view.case_tables) - sum(len(table.cases) for table in tables)
+    return dataclasses.replace(view, **lists, case_tables=tables, left_out=_left_out(more))
 
 
-_LISTS = ("rows", "failures", "changes", "warnings", "generations", "similarities", "versions")
+def _left_out(more: dict[str, int]) -> Markdown | None:
+    counts = [f"{count} more {_WORDS[name][count > 1]}" for name, count in more.items() if count]
+    return Markdown(f"and {', '.join(counts)}, for which there is no room here") if counts else None
 
 
 def _pieces(view: ReportView) -> Iterator[str]:
@@ -115,8 +129,9 @@ def _pieces(view: ReportView) -> Iterator[str]:
     failing = len(view.failures)
     yield from chain.from_iterable(repeat(("rows", "failures"), failing))
     yield from repeat("rows", len(view.rows) - failing)
-    for name in ("changes", "warnings", "generations", "similarities", "versions"):
-        yield from repeat(name, len(getattr(view, name)))
+    for name in _LISTS:
+        if name not in ("rows", "failures"):
+            yield from repeat(name, len(getattr(view, name)))
     yield from repeat("cases", sum(1 + len(table.cases) for table in view.case_tables))
 
 
