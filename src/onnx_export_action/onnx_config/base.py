@@ -191,13 +191,17 @@ class OnnxConfig(ABC):
         limits = self.shape_limits()
         known = [name for name in DEFAULT_DUMMY_SHAPES if name not in ("text_batch_size", "image_batch_size")]
         check_sizes(requested, [*known, *self.EXTRA_SHAPE_ARGUMENTS], limits)
+        sizes = {
+            name: requested.get(name, limits.get(name, ShapeLimit()).clip(size))
+            for name, size in default_sizes(self._normalized_config).items()
+        }
         for follower, leader in FOLLOWERS.items():
+            if follower in requested:
+                continue
             if leader in requested:
-                requested.setdefault(follower, requested[leader])
-        check_sizes(requested, list(DEFAULT_DUMMY_SHAPES), limits)
-        defaults = default_sizes(self._normalized_config)
-        sizes = {name: limits.get(name, ShapeLimit()).clip(size) for name, size in defaults.items()}
-        return DummyShapes(**(sizes | requested))
+                check_sizes({follower: sizes[leader]}, [follower], limits)
+            sizes[follower] = limits.get(follower, ShapeLimit()).clip(sizes[leader])
+        return DummyShapes(**sizes)
 
     def generate_dummy_inputs(
         self, framework: str = "pt", *, seed: int = 0, padding: str = "right", **shapes: int
@@ -412,11 +416,6 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
         """How many layers of the decoder keep keys and values."""
         return int(self._normalized_config.decoder_num_layers)
 
-    @property
-    def max_encoder_length(self) -> int | None:
-        """How many positions the encoder has, None if there is no end."""
-        return self.max_sequence_length
-
     def components(self) -> list[tuple[str, OnnxConfig]]:
         """The encoder, the decoder and, with past, the decoder that takes the cache; or the one file."""
         is_split = self.task in self.SPLIT_TASKS or (self.use_past and not self.is_decoder_only)
@@ -479,15 +478,17 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
                 inputs_or_outputs[f"{prefix}.{layer}.{side}.value"] = batch | {2: name}
 
     def shape_limits(self) -> dict[str, ShapeLimit]:
-        """As the base class says, for the encoder and the decoder each."""
+        """As the base class says, for the lengths of the encoder and of the decoder each."""
         limits = super().shape_limits()
         limits.pop("sequence_length", None)
-        for name, length in (
-            ("encoder_sequence_length", self.max_encoder_length),
-            ("decoder_sequence_length", self.max_sequence_length),
-        ):
-            if length is not None:
-                limits[name] = ShapeLimit(1, length, f"the model has {length} positions")
+        length = self.max_sequence_length
+        if length is None:
+            return limits
+        limit = ShapeLimit(1, length, f"the model has {length} positions")
+        if self.kind is not ComponentKind.ENCODER:
+            limits["decoder_sequence_length"] = limit
+        if not self.reads_as_decoder and "input_ids" in self.encoder_inputs:
+            limits["encoder_sequence_length"] = limit
         return limits
 
     def dummy_shapes(self, **requested: int) -> DummyShapes:

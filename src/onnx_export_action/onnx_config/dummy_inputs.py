@@ -358,7 +358,7 @@ class DummyAudioInputGenerator(DummyInputGenerator):
         length = self.shapes.nb_max_frames
         if "input_values" in self.input_names:
             length = self.shapes.audio_sequence_length
-        shortest = shortest_audio(self.normalized_config)
+        shortest = shortest_audio(self.normalized_config, self.task)
         mask = self.padding_mask("audio", self.batch_size, length, shortest=shortest)
         if input_name == "attention_mask":
             return mask
@@ -371,14 +371,27 @@ class DummyAudioInputGenerator(DummyInputGenerator):
         return sound
 
 
-def shortest_audio(normalized_config: NormalizedConfig, frames: int = 1) -> int:
-    """How many samples the model's convolutions need to give so many frames; 1 for a model without them."""
-    kernels = normalized_config.get("conv_kernel", ())
-    strides = normalized_config.get("conv_stride", ())
+def shortest_audio(normalized_config: NormalizedConfig, task: str) -> int:
+    """How many samples the model's convolutions need to answer; 1 for a model without them.
+
+    Each layer of kernel k and stride s turns n samples into (n - k) // s + 1. The statistics of an x-vector need two
+    frames of what the layers of time-delayed neurons leave over.
+    """
+    frames = 1
+    if task == "audio-xvector":
+        frames = 2 + sum(
+            (kernel - 1) * dilation for kernel, dilation in _layers(normalized_config, "tdnn_kernel", "tdnn_dilation")
+        )
     samples = frames
-    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=False):
+    for kernel, stride in reversed(_layers(normalized_config, "conv_kernel", "conv_stride")):
         samples = (samples - 1) * stride + kernel
-    return int(samples)
+    return samples
+
+
+def _layers(normalized_config: NormalizedConfig, first: str, second: str) -> list[tuple[int, int]]:
+    """Two numbers per layer, from two lists of the configuration."""
+    pairs = zip(normalized_config.get(first, ()), normalized_config.get(second, ()), strict=False)
+    return [(int(one), int(other)) for one, other in pairs]
 
 
 # For a configuration class that does not say which it needs; the first that supports an input makes it.

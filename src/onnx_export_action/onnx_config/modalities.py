@@ -176,22 +176,10 @@ class AudioOnnxConfig(OnnxConfig):
                 axes[1] = "num_frames"
         return outputs
 
-    @property
-    def min_frames(self) -> int:
-        """How many frames the model needs.
-
-        The statistics of an x-vector need two frames of what the layers of time-delayed neurons leave over.
-        """
-        if self.task != "audio-xvector":
-            return 1
-        kernels = self._normalized_config.get("tdnn_kernel", ())
-        dilations = self._normalized_config.get("tdnn_dilation", ())
-        return 2 + sum((int(kernel) - 1) * int(step) for kernel, step in zip(kernels, dilations, strict=False))
-
     def shape_limits(self) -> dict[str, ShapeLimit]:
-        """As the base class says; the sound is long enough for the frames that the model needs."""
+        """As the base class says; the sound is long enough for the convolutions."""
         limits = super().shape_limits()
-        shortest = shortest_audio(self._normalized_config, self.min_frames)
+        shortest = shortest_audio(self._normalized_config, self.task)
         limits["audio_sequence_length"] = ShapeLimit(shortest, None, "the convolutions need as many samples")
         return limits
 
@@ -212,8 +200,3 @@ class AudioToTextOnnxConfig(OnnxSeq2SeqConfigWithPast):
     def encoder_inputs(self) -> Axes:
         """The spectrogram, whose size the model fixes."""
         return OrderedDict(input_features={0: "batch_size"})
-
-    @property
-    def max_encoder_length(self) -> int | None:
-        """None: a decoder reads any number of the encoder's states."""
-        return None

@@ -82,11 +82,6 @@ class VisionEncoderDecoderOnnxConfig(OnnxSeq2SeqConfigWithPast):
         return super().max_sequence_length if decoder is None else decoder.max_sequence_length
 
     @property
-    def max_encoder_length(self) -> int | None:
-        """None: a decoder reads any number of the encoder's states."""
-        return None
-
-    @property
     def _encoder_onnx_config(self) -> OnnxConfig:
         encoder = self._config.encoder
         return _registered(encoder) or VisionOnnxConfig(encoder)
