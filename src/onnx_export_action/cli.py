@@ -10,7 +10,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -18,7 +18,8 @@ import click
 
 from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, plan_error
-from onnx_export_action.progress import Progress, progress_display
+from onnx_export_action.installing import write_file
+from onnx_export_action.progress import progress_display
 from onnx_export_action.results import ExitCode, Stage, TargetResult, encode, exit_code, read_result, result_schema
 
 ENGINES = ("auto", "tracer", "torch-export")
@@ -79,7 +80,9 @@ def _model_options(command: Command) -> Command:
             help="Random: built from config.json with seeded weights.",
         ),
         click.option("--revision", help="Branch, tag or commit of a Hub id."),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of inputs and weights."),
+        click.option(
+            "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of inputs and weights."
+        ),
         click.option("--samples", type=click.Path(path_type=Path), help="Real texts: a .jsonl, .csv or .txt file."),
         click.option("--atol", type=click.FloatRange(0.0, min_open=True), help="Absolute tolerance of every output."),
         click.option("--rtol", type=click.FloatRange(0.0), help="Relative tolerance of every output."),
@@ -92,8 +95,14 @@ def _model_options(command: Command) -> Command:
 
 
 @main.command()
-@click.option("--config", "config_path", type=click.Path(path_type=Path), default=Path("onnx-export.yaml"),
-              show_default=True, help="The configuration file.")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("onnx-export.yaml"),
+    show_default=True,
+    help="The configuration file.",
+)
 @click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target; may be repeated.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of all artifacts, instead of each 'output'.")
 @click.option("--trust-remote-code", is_flag=True, help="Run Python code from the models' repositories.")
@@ -115,7 +124,7 @@ def run(config_path: Path, names: tuple[str, ...], output: Path | None, trust_re
             label = f"[{number}/{len(targets)}] {target.name}"
             result = export_and_check(request, progress=progress.labelled(label))
             result.reproduce = shlex.join(["onnx-export", "run", "--config", str(config_path), "--target", target.name])
-            _write(destination.with_name(f"{destination.name}.result.json"), encode(result))
+            write_file(destination.with_name(f"{destination.name}.result.json"), encode(result))
             results.append(result)
             progress.finished(label, result)
     return _report_and_judge(results)
@@ -136,8 +145,14 @@ def _chosen(targets: Sequence[Any], names: tuple[str, ...]) -> list[Any]:
 @click.option("--opset", type=click.IntRange(14, 23), default=18, show_default=True, help="ONNX operator set.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Export engine.")
 @click.option("--variant", "variants", multiple=True, default=("fp32",), show_default=True, help="Precision.")
-@click.option("--format", "file_format", type=click.Choice(["onnx", "torchscript"]), default="onnx", show_default=True,
-              help="File format.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["onnx", "torchscript"]),
+    default="onnx",
+    show_default=True,
+    help="File format.",
+)
 @click.option("--no-validate", is_flag=True, help="Write the files without proving them.")
 def export(
     model: str,
@@ -160,7 +175,12 @@ def export(
     if no_validate and result_json is not None:
         raise click.UsageError("--result-json needs validation: without it there is no result")
     request = Request(
-        name=output.name or "model", model=model, destination=output, opset=opset, engine=engine, **_request_options(options)
+        name=output.name or "model",
+        model=model,
+        destination=output,
+        opset=opset,
+        engine=engine,
+        **_request_options(options),
     )
     with progress_display() as progress:
         result = export_and_check(request, progress=progress.labelled(model), validate=not no_validate)
@@ -204,7 +224,7 @@ def _reproduce() -> str:
 
 def _finish(result: TargetResult, result_json: Path | None) -> ExitCode:
     if result_json is not None:
-        _write(result_json, encode(result))
+        write_file(result_json, encode(result))
     return _report_and_judge([result])
 
 
@@ -220,30 +240,29 @@ def _report_and_judge(results: list[TargetResult]) -> ExitCode:
     return exit_code(results)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write aside, then rename.
-
-    Raises:
-        ExportError: it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise plan_error(f"{path} cannot be written: {error.strerror}") from error
-
-
 @main.command()
-@click.argument("results", nargs=-1, required=True, metavar="RESULT_JSON...",
-                type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--base", "base", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Result of the base branch to compare with; may be repeated.")
-@click.option("--format", "report_format", type=click.Choice(["markdown", "html", "json"]), default="markdown",
-              show_default=True, help="Format of the report.")
+@click.argument(
+    "results",
+    nargs=-1,
+    required=True,
+    metavar="RESULT_JSON...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--base",
+    "base",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Result of the base branch to compare with; may be repeated.",
+)
+@click.option(
+    "--format",
+    "report_format",
+    type=click.Choice(["markdown", "html", "json"]),
+    default="markdown",
+    show_default=True,
+    help="Format of the report.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
 def report(results: tuple[Path, ...], base: tuple[Path, ...], report_format: str, output: Path | None) -> ExitCode:
     """Render results as one report; exits as the verdicts say."""
@@ -258,7 +277,7 @@ def report(results: tuple[Path, ...], base: tuple[Path, ...], report_format: str
     if output is None:
         click.echo(text)
     else:
-        _write(output, text.encode())
+        write_file(output, text.encode())
     return exit_code(read)
 
 
@@ -271,8 +290,14 @@ def _read(path: Path) -> TargetResult:
 
 @main.command()
 @click.argument("model_type", required=False)
-@click.option("--format", "table_format", type=click.Choice(["table", "json"]), default="table", show_default=True,
-              help="Format of the answer.")
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Format of the answer.",
+)
 def tasks(model_type: str | None, table_format: str) -> None:
     """List the tasks of MODEL_TYPE, or of every model type."""
     from onnx_export_action.onnx_config.registry import TasksManager

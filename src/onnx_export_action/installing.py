@@ -10,8 +10,33 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onnx_export_action.errors import plan_error
+from onnx_export_action.project.manifest import MANIFEST_NAME
 
-MANIFEST = "manifest.json"
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write aside, then rename: a reader meets the old file or the new one, and a link is replaced, not followed.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    partial: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:50]}.", delete=False) as file:
+            partial = Path(file.name)
+            file.write(content)
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(path)
+    except OSError as error:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+        raise plan_error(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
 
 
 def require_writable(destination: Path) -> None:
@@ -60,12 +85,14 @@ def install_artifact(staging: Path, destination: Path, earlier: list[Path]) -> N
         return
     files = sorted(
         (path.relative_to(staging) for path in staging.rglob("*") if path.is_file()),
-        key=lambda p: (p.name == MANIFEST, p),
+        key=lambda p: (p.name == MANIFEST_NAME, p),
     )
-    (destination / MANIFEST).unlink(missing_ok=True)
+    (destination / MANIFEST_NAME).unlink(missing_ok=True)
     for stale in set(earlier) - set(files):
         (destination / stale).unlink(missing_ok=True)
     for file in files:
         target = destination / file
         target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(destination.resolve()):
+            raise plan_error(f"{target.parent} is a link out of the output folder", "remove the link")
         (staging / file).replace(target)

@@ -18,16 +18,17 @@ from typing import Any
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.export.outcome import COMPONENTS_OF_FILE, ExportOutcome, installed_packages
 from onnx_export_action.export.source import ModelFolder, locate_model, needs_remote_code, read_model_config
-from onnx_export_action.installing import MANIFEST, install_artifact, require_writable, staging_folder
+from onnx_export_action.installing import install_artifact, require_writable, staging_folder
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.processes import Worker, Workers
 from onnx_export_action.project.manifest import (
+    MANIFEST_NAME,
     Fingerprint,
     Manifest,
     ModelRecord,
     OnnxFileRecord,
+    earlier_files,
     fingerprint,
-    read_manifest,
     write_manifest,
 )
 from onnx_export_action.project.plan import Job, OutputTolerance
@@ -216,8 +217,8 @@ class _Run:
             if referencing is not None and candidate is not None:
                 self._reference(referencing)
                 outcome = self._proven(candidate, outcome, Path(reference_folder))
-        write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST)
-        install_artifact(self._staging, self._job.destination, _earlier_files(self._job.destination))
+        write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST_NAME)
+        install_artifact(self._staging, self._job.destination, earlier_files(self._job.destination))
 
     def _exported(self, exporting: Worker[ExportOutcome]) -> ExportOutcome:
         outcome = exporting.answer()
@@ -232,6 +233,7 @@ class _Run:
         self._progress("running PyTorch on the cases")
         reference = referencing.answer()
         referencing.stop()
+        self._result.notes += reference.notes
         self._add_timings(reference.timings)
         self._add_peak(reference.peak_rss_bytes)
 
@@ -322,14 +324,6 @@ def _manifest(job: Job, outcome: ExportOutcome, origin: Fingerprint) -> Manifest
     )
 
 
-def _earlier_files(destination: Path) -> list[Path]:
-    """Files that an earlier export of ours wrote to the destination, as its manifest says."""
-    try:
-        return [Path(record.path) for record in read_manifest(destination / MANIFEST).all_files()]
-    except (OSError, ValueError):
-        return []
-
-
 def _engine_may_help(file: FileResult) -> bool:
     """Whether a failure lies in the graph; a vacuous model or an undeclared axis is the same for every engine."""
     failing_case = any(case.verdict is not Verdict.PASS for case in file.cases)
@@ -411,6 +405,7 @@ def _check_files(
         result.model.sha256 = fingerprint(job.folder, weights=job.weights).sha256
         reference: Reference = referencing.answer()
         referencing.stop()
+        result.notes += reference.notes
         result.timings |= reference.timings
         for file in files:
             progress(f"checking {file.path.name} in ONNX Runtime")

@@ -16,7 +16,7 @@ from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, load_error
 from onnx_export_action.export import tracer
 from onnx_export_action.export.calling import ModelCall, model_call
-from onnx_export_action.export.graph import WeightlessGraph, read_graph, set_metadata, tensor_records, write_graph
+from onnx_export_action.export.graph import WeightlessGraph, set_metadata, tensor_records, write_graph
 from onnx_export_action.export.loading import LoadedModel, load_model
 from onnx_export_action.export.merging import merge_decoders
 from onnx_export_action.export.outcome import (
@@ -115,14 +115,14 @@ class _Exporter:
         started = time.perf_counter()
         try:
             if self._engine == TORCH_EXPORT:
-                return self._torch_export(name, call), TORCH_EXPORT
+                return self._torch_export(call), TORCH_EXPORT
             try:
                 graph = tracer.trace(call, opset=self._tracer_opset())
             except ExportError as error:
                 if self._engine == TRACER:
                     raise
                 self.notes.append(f"{name}: {error.message}; exported with torch.export instead")
-                return self._torch_export(name, call), TORCH_EXPORT
+                return self._torch_export(call), TORCH_EXPORT
             self._require_trained(graph)
             return graph, TRACER
         finally:
@@ -137,14 +137,11 @@ class _Exporter:
             )
         return self._job.opset
 
-    def _torch_export(self, name: str, call: ModelCall) -> WeightlessGraph:
-        from onnx_export_action.export.torch_export import export_with_torch_export
+    def _torch_export(self, call: ModelCall) -> WeightlessGraph:
+        # Imported here: most exports never need it, and it takes seconds.
+        from onnx_export_action.export.torch_export import capture
 
-        path = self._onnx_folder / f"{name}.onnx"
-        export_with_torch_export(call, path, opset=self._job.opset)
-        graph = read_graph(path)
-        for leftover in (path, path.with_name(f"{path.name}_data")):
-            leftover.unlink(missing_ok=True)
+        graph = capture(call, opset=self._job.opset)
         self._require_trained(graph)
         return graph
 

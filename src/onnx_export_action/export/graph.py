@@ -232,7 +232,7 @@ def _field_head(field_number: int, length: int) -> bytes:
 
 def _varint(number: int) -> bytes:
     encoded = bytearray()
-    while number > 0x7F:  # seven bits a byte, the eighth says that more follow
+    while number >= 1 << 7:  # seven bits a byte, the eighth says that more follow
         encoded.append(number & 0x7F | 0x80)
         number >>= 7
     encoded.append(number)
@@ -288,28 +288,9 @@ def graph_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def nodes_within(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """These nodes and those of the branches and loop bodies inside them."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 yield from graph_nodes(attribute.g)
-
-
-def read_graph(path: Path) -> WeightlessGraph:
-    """Read a file that another engine wrote: its large initializers become weights.
-
-    The weights are held in memory, as the engine that wrote them held them.
-    """
-    model = onnx.load(path)
-    weights: dict[str, Weight] = {}
-    small = []
-    for tensor in model.graph.initializer:
-        array = onnx.numpy_helper.to_array(tensor)
-        if array.nbytes > _INLINE_LIMIT_BYTES and array.dtype.kind in "fiub":
-            weights[tensor.name] = Weight(torch.from_numpy(array.copy()))
-        else:
-            small.append(tensor)
-    kept = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in small]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    return WeightlessGraph(model, weights)

@@ -23,6 +23,7 @@ from onnx_export_action.export.graph import (
     name_axes,
     strip_weight_prefix,
 )
+from onnx_export_action.export.symbolics import register_missing_operators
 from onnx_export_action.results import Stage
 
 MAX_OPSET = 20
@@ -56,6 +57,7 @@ def trace(call: ModelCall, *, opset: int) -> WeightlessGraph:
 def _traced_graph(call: ModelCall, inputs: tuple[torch.Tensor, ...], opset: int) -> WeightlessGraph:
     # Without its parameters the graph is a few hundred kilobytes: torch neither copies nor folds nor compares
     # weights, which ``graph.write_graph`` later streams to disk from where they are.
+    register_missing_operators()
     buffer = io.BytesIO()
     torch.onnx.export(
         call.module,
@@ -88,6 +90,12 @@ def _first_lines(error: Exception) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     # Every shape a model reads in Python gives a TracerWarning; whether it matters is what validation finds out.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    # A failing trace logs its whole graph; the exception says what matters.
+    log_enabled = torch._C._jit_is_onnx_log_enabled()
+    torch._C._jit_set_onnx_log_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch._C._jit_set_onnx_log_enabled(log_enabled)

@@ -23,10 +23,11 @@ class Wav2Vec2OnnxConfig(AudioOnnxConfig):
         """The samples, and their mask where the model was trained with one.
 
         Those whose features are normalised over a group see silence instead of a mask, says the documentation of
-        ``Wav2Vec2Model``; their processors return no mask.
+        ``Wav2Vec2Model``; their processors return no mask. ``Wav2Vec2ForXVector`` of transformers 5.23 goes through
+        the rows of a mask in a Python loop, which would fix the batch size in the file.
         """
         inputs = super().inputs
-        if self._normalized_config.get("feat_extract_norm") == "layer":
+        if self._normalized_config.get("feat_extract_norm") == "layer" and self.task != "audio-xvector":
             inputs["attention_mask"] = dict(inputs["input_values"])
         return inputs
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,13 @@ _COMBINATIONS: tuple[tuple[str, dict[str, int]], ...] = (
     ("none", {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 37, "encoder_sequence_length": 5}),
 )
 _MAX_USER_COMBINATIONS = 16
+MIN_CASES = 8
 USER_SHAPES = "shapes: "
 
 
 @dataclass(frozen=True)
 class CaseSpec:
-    """One case: arguments of ``generate_dummy_inputs``. ``varied`` names the one argument that departs from the base."""
+    """One case: arguments of ``generate_dummy_inputs``; ``varied`` names the one that departs from the base."""
 
     id: str
     padding: str
@@ -79,7 +80,16 @@ def plan_cases(onnx_config: OnnxConfig, *, seed: int, extra: Mapping[str, list[i
         ]
     specs += _combinations(arguments, onnx_config.shape_limits(), masked, seed + 2)
     specs += _user_combinations(extra, arguments, seed + 3)
-    return _distinct(specs, onnx_config)
+    cases = _distinct(specs, onnx_config)
+    return cases + _further_values(cases, seed + 4)
+
+
+def _further_values(cases: list[CaseSpec], seed: int) -> list[CaseSpec]:
+    """A model of few dynamic axes (an image of one size) meets other values at the shapes it takes."""
+    return [
+        replace(cases[number % len(cases)], id=f"values {number + 1}", seed=seed + number, varied=None)
+        for number in range(MIN_CASES - len(cases))
+    ]
 
 
 def axis_sizes(axes: Mapping[str, Mapping[int, str]], arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, int]:

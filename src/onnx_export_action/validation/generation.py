@@ -34,8 +34,8 @@ def can_generate(onnx_config: OnnxConfig) -> bool:
     )
 
 
-def generate_reference(model: Any, job: Job, folder: Path, name: str) -> GenerationRecord | None:
-    """Generate with PyTorch; None when the model's positions leave no room or it has no ``generate``."""
+def generate_reference(model: Any, job: Job, folder: Path, name: str) -> GenerationRecord | str:
+    """Generate with PyTorch; a text says why PyTorch itself cannot."""
     import torch
     from transformers import GenerationConfig
 
@@ -43,17 +43,21 @@ def generate_reference(model: Any, job: Job, folder: Path, name: str) -> Generat
     room = (getattr(text_config, "max_position_embeddings", None) or 10_000) - max(_PROMPT_LENGTHS)
     new_tokens = min(NEW_TOKENS, room)
     if new_tokens < 1 or not model.can_generate():
-        return None
+        return "generation was not compared: the model has no room for new tokens, or cannot generate"
     ids, mask = _prompts(text_config, job.seed)
     settings = GenerationConfig(
         do_sample=False, num_beams=1, max_new_tokens=new_tokens, use_cache=True, pad_token_id=int(ids[-1, 0])
     )
     # Without an end token every row runs to the full length; the checkpoint's own sampling settings stay out.
     model.generation_config = settings
-    with torch.inference_mode():
-        generated = model.generate(
-            input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask), generation_config=settings
-        )
+    try:
+        with torch.inference_mode():
+            generated = model.generate(
+                input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask), generation_config=settings
+            )
+    except Exception as error:  # generate has paths that fail for some types, whatever their forward does
+        text = (str(error).strip().splitlines() or [""])[0][:200]
+        return f"generation was not compared: PyTorch's own generate fails ({type(error).__name__}: {text})"
     tokens = generated.numpy()[:, ids.shape[1] :]
     file = f"{name}.generation.safetensors"
     save_file({"ids": ids, "mask": mask, "tokens": np.ascontiguousarray(tokens)}, folder / file)

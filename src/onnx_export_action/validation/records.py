@@ -57,6 +57,7 @@ class Reference(msgspec.Struct, kw_only=True):
     """The content of the index file."""
 
     components: list[ComponentRecord]
+    notes: list[str] = []
     timings: dict[str, float] = {}
     peak_rss_bytes: int = 0
 

@@ -49,11 +49,13 @@ def make_reference(job: Job, folder: Path) -> Reference:
     onnx_config = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)(
         model.config
     )
+    notes: list[str] = []
     components = [
-        _component_reference(model, name, component, job, folder) for name, component in onnx_config.components()
+        _component_reference(model, name, component, job, folder, notes) for name, component in onnx_config.components()
     ]
     reference = Reference(
         components=components,
+        notes=notes,
         timings={"reference_load": loaded - started, "reference_run": time.perf_counter() - loaded},
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
@@ -62,7 +64,7 @@ def make_reference(job: Job, folder: Path) -> Reference:
 
 
 def _component_reference(
-    model: PreTrainedModel, name: str, onnx_config: OnnxConfig, job: Job, folder: Path
+    model: PreTrainedModel, name: str, onnx_config: OnnxConfig, job: Job, folder: Path, notes: list[str]
 ) -> ComponentRecord:
     module = FlatModel(model, onnx_config)
     outputs = {
@@ -82,7 +84,13 @@ def _component_reference(
         cases.append(CaseRecord(id=spec.id, file=file, mask=spec.padding, shape=shape, varied=spec.varied, texts=texts))
     for output, record in outputs.items():
         record.root_mean_square, record.spread = statistics[output].root_mean_square, statistics[output].spread
-    generation = generate_reference(model, job, folder, name) if can_generate(onnx_config) else None
+    generation = None
+    if can_generate(onnx_config):
+        generated = generate_reference(model, job, folder, name)
+        if isinstance(generated, str):
+            notes.append(generated)
+        else:
+            generation = generated
     return ComponentRecord(
         name=name,
         inputs={tensor: dict(axes) for tensor, axes in onnx_config.inputs.items()},

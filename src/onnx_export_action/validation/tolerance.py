@@ -1,4 +1,4 @@
-"""Where atol and rtol come from: declared for an output, else the configuration class' default at the output's scale."""
+"""Where atol and rtol come from: declared, else the configuration class' default at the output's own scale."""
 
 from __future__ import annotations
 
