@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -102,11 +103,15 @@ class Workers:
     """Starts workers and makes sure that none outlives it; use as a context manager."""
 
     def __init__(self, preload: list[str]) -> None:
+        # Export and reference share the cores. OpenMP threads that spin while they wait take them from each other:
+        # measured on two cores, the same reference run took 1.3 s or 5 s by luck, and 1.4 s always when waiting sleeps.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._fresh: BaseContext = multiprocessing.get_context("spawn")
         self._warm: BaseContext = self._fresh
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._warm = multiprocessing.get_context("forkserver")
-            self._warm.set_forkserver_preload(["onnx_export_action.warm_imports", *preload])
+            forkserver.set_forkserver_preload(["onnx_export_action.warm_imports", *preload])
+            forkserver.ensure_running()  # its imports start now; the first warm worker waits for them
         self._workers: list[Worker[Any]] = []
 
     def __enter__(self) -> Workers:

@@ -202,21 +202,20 @@ class _Run:
         self._progress = progress
 
     def carry_out(self, *, validate: bool) -> None:
-        with tempfile.TemporaryDirectory(prefix="onnx-export-reference-") as reference_folder:
+        self._progress(f"loading and exporting {self._job.model_type} for {self._job.task}")
+        candidate = self._workers.fresh(_CANDIDATE) if validate else None
+        origin = fingerprint(self._job.folder, weights=self._job.weights)
+        self._result.model.sha256 = origin.sha256
+        with tempfile.TemporaryDirectory(prefix="onnx-export-reference-") as references:
             exporting = self._workers.warm(_EXPORT)
             exporting.ask(self._job, self._staging, self._job.engine)
-            referencing = candidate = None
-            if validate:
-                referencing = self._workers.warm(_REFERENCE)
-                referencing.ask(self._job, Path(reference_folder))
-                candidate = self._workers.fresh(_CANDIDATE)
-            self._progress(f"loading and exporting {self._job.model_type} for {self._job.task}")
-            origin = fingerprint(self._job.folder, weights=self._job.weights)
-            self._result.model.sha256 = origin.sha256
+            referencing = self._workers.warm(_REFERENCE) if validate else None
+            if referencing is not None:
+                referencing.ask(self._job, Path(references))
             outcome = self._exported(exporting)
             if referencing is not None and candidate is not None:
                 self._reference(referencing)
-                outcome = self._proven(candidate, outcome, Path(reference_folder))
+                outcome = self._proven(candidate, outcome, Path(references))
         write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST_NAME)
         install_artifact(self._staging, self._job.destination, earlier_files(self._job.destination))
 

