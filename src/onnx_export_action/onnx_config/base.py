@@ -193,7 +193,7 @@ class OnnxConfig(ABC):
         check_sizes(requested, [*known, *self.EXTRA_SHAPE_ARGUMENTS], limits)
         sizes = {
             name: requested.get(name, limits.get(name, ShapeLimit()).clip(size))
-            for name, size in default_sizes(self._normalized_config).items()
+            for name, size in default_sizes(self.inputs, self._normalized_config).items()
         }
         for follower, leader in FOLLOWERS.items():
             if follower in requested:
@@ -244,7 +244,8 @@ class OnnxConfig(ABC):
     def _name_in_use(self, word: str) -> str | None:
         inputs = self.inputs
         if word == "batch_size":
-            return next(iter(inputs.values())).get(0)
+            first: Mapping[int, str] = next(iter(inputs.values()), {})
+            return first.get(0)
         return next((inputs[name].get(axis) for name, axis in AXIS_SOURCES[word] if name in inputs), None)
 
 

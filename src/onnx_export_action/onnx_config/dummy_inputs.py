@@ -243,9 +243,10 @@ class DummyTextInputGenerator(DummyInputGenerator):
 
         vocabulary = int(self.required("vocab_size"))
         end = self.end_token()
-        special = [token for name in SPECIAL_TOKENS for token in _ids(self.normalized_config.get(name))]
-        ordinary = np.setdiff1d(np.arange(vocabulary), [*special, *_ids(end)])
-        ids = self.random(stream).choice(ordinary if len(ordinary) else vocabulary, mask.shape).astype(np.int64)
+        special = {token for name in SPECIAL_TOKENS for token in _ids(self.normalized_config.get(name))} | set(
+            _ids(end)
+        )
+        ids = _numbers_without(special, vocabulary, mask.shape, self.random(stream))
         if ends and end is not None:
             last_real = mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
             ids[np.arange(len(ids)), last_real] = end
@@ -256,6 +257,19 @@ class DummyTextInputGenerator(DummyInputGenerator):
     def end_token(self) -> int | None:
         """The id that ends a text, None where the configuration names none that the embedding has a row for."""
         return _first_id(self.normalized_config.get("eos_token_id"), int(self.required("vocab_size")))
+
+
+def _numbers_without(excluded: set[int], end: int, shape: tuple[int, ...], random: np.random.Generator) -> Mask:
+    """Random numbers in [0, end) that are none of the excluded ones; any number if that leaves none."""
+    import numpy as np
+
+    gaps = sorted(number for number in excluded if 0 <= number < end)
+    if len(gaps) == end:
+        return random.integers(0, end, shape, dtype=np.int64)
+    numbers = random.integers(0, end - len(gaps), shape, dtype=np.int64)
+    for gap in gaps:
+        numbers[numbers >= gap] += 1
+    return numbers
 
 
 def _ids(value: Any) -> list[int]:

@@ -86,23 +86,31 @@ def fixed_at(size: int, reason: str) -> ShapeLimit:
     return ShapeLimit(size, size, reason)
 
 
-def default_sizes(normalized_config: NormalizedConfig) -> dict[str, int]:
-    """The default of every size; the model's own where its configuration names one."""
+def default_sizes(inputs: AxesMapping, normalized_config: NormalizedConfig) -> dict[str, int]:
+    """The default of every size; the model's own where its configuration names one.
+
+    Raises:
+        ExportError: the configuration names something that is no size.
+    """
     sizes = dict(DEFAULT_DUMMY_SHAPES)
-    image_size = normalized_config.get("image_size")
-    if image_size is not None:
-        sizes["image_height"], sizes["image_width"] = as_height_and_width(image_size)
-    sizes["num_channels"] = int(normalized_config.get("num_channels", sizes["num_channels"]))
-    sizes["feature_size"] = int(normalized_config.get("num_mel_bins", sizes["feature_size"]))
-    if normalized_config.has_attribute("max_source_positions") and normalized_config.has_attribute("num_mel_bins"):
+    if "pixel_values" in inputs:
+        if normalized_config.has_attribute("image_size"):
+            sizes["image_height"], sizes["image_width"] = as_height_and_width(normalized_config.image_size)
+        sizes["num_channels"] = _configured(normalized_config, "num_channels", sizes["num_channels"])
+    if "input_features" in inputs:
+        sizes["feature_size"] = _configured(normalized_config, "num_mel_bins", sizes["feature_size"])
         # Speech encoders halve the frames by a convolution of stride 2 before they add positions.
-        sizes["nb_max_frames"] = 2 * int(normalized_config.max_source_positions)
+        sizes["nb_max_frames"] = 2 * _configured(normalized_config, "max_source_positions", sizes["nb_max_frames"] // 2)
     return sizes
+
+
+def _configured(normalized_config: NormalizedConfig, attribute: str, default: int) -> int:
+    return _whole_number(normalized_config.get(attribute, default), attribute)
 
 
 def limits_from_axes(inputs: AxesMapping, normalized_config: NormalizedConfig) -> dict[str, ShapeLimit]:
     """What the declared axes fix: an axis that is not declared has the size that the configuration names."""
-    sizes = default_sizes(normalized_config)
+    sizes = default_sizes(inputs, normalized_config)
     limits = {"past_sequence_length": ShapeLimit(0)}
     if inputs and 0 not in next(iter(inputs.values())):
         limits["batch_size"] = fixed_at(1, "its first axis is not declared as one that varies")
@@ -148,9 +156,20 @@ def split_length(new: int | None, past: int | None, limit: int | None) -> tuple[
 
 
 def as_height_and_width(size: Any) -> tuple[int, int]:
-    """(height, width) of a size that a configuration gives as a number, a pair or a mapping."""
+    """(height, width) of a size that a configuration gives as a number, a pair or a mapping.
+
+    Raises:
+        ExportError: it is none of these.
+    """
     if isinstance(size, dict):
-        return int(size["height"]), int(size["width"])
-    if isinstance(size, (list, tuple)):
-        return int(size[0]), int(size[-1])
-    return int(size), int(size)
+        size = (size.get("height"), size.get("width"))
+    pair = size if isinstance(size, (list, tuple)) and size else [size]
+    return _whole_number(pair[0], "image or patch size"), _whole_number(pair[-1], "image or patch size")
+
+
+def _whole_number(value: Any, attribute: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise plan_error(
+            f"the model's configuration says {value!r} for its {attribute}", "a whole number from 1 is needed"
+        )
+    return value

@@ -128,6 +128,8 @@ def test_text_holds_no_special_tokens() -> None:
         "np", batch_size=8, sequence_length=40
     )["input_ids"]
     assert set(np.unique(ids)) == set(range(5, 12))
+    only_special = text_config(vocab_size=2, pad_token_id=0, eos_token_id=1)
+    assert BertOnnxConfig(only_special).generate_dummy_inputs("np")["input_ids"].max() < 2
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -253,6 +255,12 @@ def test_images_have_the_size_that_the_configuration_names(image_size: object, e
     assert config.generate_dummy_inputs("np")["pixel_values"].shape == (2, 1, *expected)
 
 
+@pytest.mark.parametrize("image_size", ["32", -1, {"shortest_edge": 32}, 3.5])
+def test_an_image_size_that_is_none_is_named(image_size: object) -> None:
+    with pytest.raises(ExportError, match="image"):
+        ViTOnnxConfig(vit_config(image_size=image_size)).generate_dummy_inputs("np")
+
+
 def test_a_size_that_the_model_fixes_cannot_be_asked_for() -> None:
     with pytest.raises(ExportError, match="image_height cannot be 64") as error:
         ViTOnnxConfig(vit_config()).generate_dummy_inputs("np", image_height=64)
@@ -356,7 +364,7 @@ def test_a_users_generator_makes_its_inputs() -> None:
         def array(self, input_name: str) -> Any:
             return self.random_int_array(input_name, (self.batch_size, self.sequence_length), 9)
 
-    class Config(plain(timesteps={0: "b", 1: "s"})):  # type: ignore[misc] # a class made by a function
+    class Config(plain(timesteps={0: "b", 1: "s"})):
         DUMMY_INPUT_GENERATOR_CLASSES = (Timesteps,)
 
     steps = Config(text_config()).generate_dummy_inputs("np", batch_size=3)["timesteps"]

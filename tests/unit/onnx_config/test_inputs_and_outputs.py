@@ -218,6 +218,11 @@ def test_wav2vec2_takes_a_mask_where_it_was_trained_with_one() -> None:
     ]
 
 
+def test_an_x_vector_takes_no_mask_that_would_fix_the_batch() -> None:
+    config = Wav2Vec2OnnxConfig(wav2vec2_config(feat_extract_norm="layer"), task="audio-xvector")
+    assert list(config.inputs) == ["input_values"]
+
+
 def test_whisper_takes_sound_of_one_length() -> None:
     parts = dict(WhisperOnnxConfig(whisper_config(), task="speech2seq-lm-with-past").components())
     assert parts["encoder_model"].inputs == {"input_features": {0: "batch_size"}}

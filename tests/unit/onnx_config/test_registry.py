@@ -66,8 +66,8 @@ def test_tasks_of_the_first_model_types(model_type: str, tasks: set[str]) -> Non
 def test_every_model_type_has_a_class_under_its_name() -> None:
     for model_type in TasksManager.get_supported_model_types():
         for constructor in TasksManager.get_supported_tasks_for_model_type(model_type).values():
-            name = constructor.func.__name__  # type: ignore[attr-defined] # a partial
-            assert getattr(onnx_config, name) is constructor.func  # type: ignore[attr-defined]
+            name = constructor.func.__name__
+            assert getattr(onnx_config, name) is constructor.func
             assert name.lower().startswith(model_type.replace("-", "").replace("_", ""))
 
 
