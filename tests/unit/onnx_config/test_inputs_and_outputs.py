@@ -12,12 +12,15 @@ from onnx_export_action.onnx_config import (
     CLIPOnnxConfig,
     ComponentKind,
     DistilBertOnnxConfig,
+    DummyTextInputGenerator,
     GPT2OnnxConfig,
+    NormalizedTextConfig,
     OnnxConfig,
     OnnxConfigWithPast,
     PatchingSpec,
     ResNetOnnxConfig,
     T5OnnxConfig,
+    TextEncoderOnnxConfig,
     TextSeq2SeqOnnxConfig,
     ViTOnnxConfig,
     Wav2Vec2OnnxConfig,
@@ -57,6 +60,28 @@ def test_outputs_take_the_names_that_the_users_inputs_have() -> None:
     assert str(BatchAndSequence(text_config(), task="sequence-classification").outputs) == (
         "OrderedDict([('logits', {0: 'batch'})])"
     )
+
+
+def test_the_bert_class_of_the_documentation() -> None:
+    class DocumentedBertOnnxConfig(TextEncoderOnnxConfig):
+        NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
+        DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator,)
+        ATOL_FOR_VALIDATION = 1e-4
+
+        @property
+        def inputs(self) -> dict[str, dict[int, str]]:
+            if self.task == "multiple-choice":
+                dynamic_axis = {0: "batch_size", 1: "num_choices", 2: "sequence_length"}
+            else:
+                dynamic_axis = {0: "batch_size", 1: "sequence_length"}
+            return {"input_ids": dynamic_axis, "attention_mask": dynamic_axis, "token_type_ids": dynamic_axis}
+
+    for task in ("default", "multiple-choice", "question-answering"):
+        documented, ours = DocumentedBertOnnxConfig(text_config(), task=task), BertOnnxConfig(text_config(), task=task)
+        assert documented.inputs == ours.inputs
+        assert documented.outputs == ours.outputs
+        shapes = {name: value.shape for name, value in documented.generate_dummy_inputs("np").items()}
+        assert set(shapes.values()) == ({(2, 4, 16)} if task == "multiple-choice" else {(2, 16)})
 
 
 def test_an_axis_that_no_input_varies_varies_in_no_output() -> None:
