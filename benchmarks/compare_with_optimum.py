@@ -198,7 +198,9 @@ def report(comparisons: Sequence[Comparison], python: Path, *, warmup: int) -> s
     sections = [
         _conditions(comparisons[0], python, warmup=warmup),
         _verdict(comparisons),
-        "### Time\n\nSeconds for the whole process: median (least to most). Ratios are ours by theirs, pair by pair.",
+        "### Time\n\nSeconds until the command returns: median (least to most). Ratios are ours by theirs, pair by "
+        f"pair. Processes left behind lived on for at most {_longest_lingering(comparisons)}; their processor time and "
+        "memory count.",
         _time_table(comparisons),
         "### Memory and files\n\nPeak memory in MiB. *Largest process* is the kernel's `ru_maxrss`; *tree* is the most "
         "that all processes held at one moment (sum of PSS, sampled in runs of their own).",
@@ -292,6 +294,15 @@ def _timings_table(comparisons: Sequence[Comparison]) -> str:
         return [one.model.name, *(f"{statistics.median(values):.2f}" for values in seconds)]
 
     return _table(("model", *stages, "start and exit", "whole process"), [row(one) for one in comparisons])
+
+
+def _longest_lingering(comparisons: Sequence[Comparison]) -> str:
+    pairs = [pair for one in comparisons for pair in one.timed]
+    ours, theirs = (
+        max(run.measurement.lingering for run in runs)
+        for runs in ([pair.ours for pair in pairs], [pair.theirs for pair in pairs])
+    )
+    return f"{ours:.2f} s (ours) and {theirs:.2f} s (theirs)"
 
 
 def _wall(run: Run) -> float:

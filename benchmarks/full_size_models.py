@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SEED = 20261120
+T5_HEAD_WIDTH = 64
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,16 @@ def _spread(model: object) -> None:
     """Give matrices the standard deviation 1/sqrt(fan in).
 
     As transformers initialises them, outputs of an untrained model hardly depend on the input, and a validation that
-    looks for that would refuse to call them proven.
+    looks for that would refuse to call them proven. T5 does not scale its attention scores: that is in its queries.
     """
     import torch
 
     assert isinstance(model, torch.nn.Module)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
-                parameter.normal_(0.0, parameter[0].numel() ** -0.5)
+                scale = T5_HEAD_WIDTH**-0.5 if name.endswith("Attention.q.weight") else 1.0
+                parameter.normal_(0.0, scale * parameter[0].numel() ** -0.5)
 
 
 # The defaults of these configuration classes are the sizes of the checkpoints named.

@@ -1,8 +1,12 @@
 """What one command costs: wall clock, processor time, and peak memory of the process and of all it starts.
 
+A tool may work in processes that its own process never waits for, a fork server's for instance; the kernel's
+accounting of the command alone would miss them. So the command runs below a small supervisor (this module, run as a
+program) that adopts orphans and waits for every one of them.
+
 Peak memory has two honest figures, because a tool that works in several processes at once hides from the first:
 
-- the largest single process: the kernel's ``ru_maxrss`` of the tree, exact and free;
+- the largest single process: the kernel's ``ru_maxrss``, exact and free;
 - the whole tree: the largest sum over all live processes of PSS (each page divided by how many processes share it),
   sampled. Adding up RSS instead would count what processes share once for each.
 
@@ -12,8 +16,12 @@ it is asked for: in runs whose time does not count.
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,47 +29,78 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SAMPLE_INTERVAL = 0.02  # seconds
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run. Seconds and bytes; ``tree_bytes`` is None where it was not sampled."""
+    """One run. Seconds and bytes.
+
+    ``wall`` ends with the command itself, as its caller sees it; ``lingering`` is how much longer the last process
+    that it left behind lived. ``cpu`` is the user and system time of all of them. ``tree_bytes`` is None where the
+    tree was not sampled.
+    """
 
     exit_code: int
     wall: float
+    lingering: float
     cpu: float
     largest_process_bytes: int
-    tree_bytes: int | None
+    tree_bytes: int | None = None
 
 
 def measure(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, sample_tree: bool = False
 ) -> Measurement:
-    """Run ``command`` to its end with its output in ``log``.
+    """Run ``command`` until it and all that it started have ended, with its output in ``log``."""
+    with tempfile.TemporaryDirectory() as folder, log.open("wb") as output:
+        answer = Path(folder) / "measurement.json"
+        supervisor = subprocess.Popen(
+            [sys.executable, "-S", __file__, str(answer), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+        )
+        sampler = _TreeSampler(supervisor.pid) if sample_tree else None
+        supervisor.wait()
+        peak = sampler.stop() if sampler is not None else None
+        return Measurement(**json.loads(answer.read_text()), tree_bytes=peak)
 
-    ``cpu`` is user and system time of the process and of every process below it that was waited for.
+
+def supervise(command: Sequence[str]) -> Measurement:
+    """Start ``command``, adopt what it orphans, and wait for everything.
+
+    Must be called in a process that is small, as Linux hands the peak memory of a parent down to what it starts, and
+    that has no other children.
+
+    Raises:
+        OSError: the command cannot be started.
     """
-    with log.open("wb") as output:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
-        sampler = _TreeSampler(process.pid) if sample_tree else None
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return Measurement(
-        exit_code=process.returncode,
-        wall=wall,
-        cpu=usage.ru_utime + usage.ru_stime,
-        largest_process_bytes=usage.ru_maxrss * 1024,
-        tree_bytes=sampler.stop() if sampler is not None else None,
-    )
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot adopt orphans: prctl(PR_SET_CHILD_SUBREAPER) failed")
+    start = time.perf_counter()
+    process = subprocess.Popen(command)
+    exit_code, wall, cpu, largest = 0, 0.0, 0.0, 0
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, 0)
+        except ChildProcessError:
+            break
+        cpu += usage.ru_utime + usage.ru_stime
+        largest = max(largest, usage.ru_maxrss * 1024)
+        if pid == process.pid:
+            wall = time.perf_counter() - start
+            process.returncode = exit_code = os.waitstatus_to_exitcode(status)
+    lingering = time.perf_counter() - start - wall
+    return Measurement(exit_code, wall, lingering, cpu, largest)
 
 
 class _TreeSampler:
-    """A thread that adds up the PSS of a process and its descendants and keeps the largest sum."""
+    """A thread that adds up the PSS of a supervisor's descendants and keeps the largest sum."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def __init__(self, supervisor: int) -> None:
+        self._supervisor = supervisor
         self._peak = 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -74,10 +113,10 @@ class _TreeSampler:
 
     def _run(self) -> None:
         while not self._stopped.wait(SAMPLE_INTERVAL):
-            self._peak = max(self._peak, sum(map(_proportional_bytes, _tree(self._pid))))
+            self._peak = max(self._peak, sum(map(_proportional_bytes, _descendants(self._supervisor))))
 
 
-def _tree(pid: int) -> list[int]:
+def _descendants(pid: int) -> list[int]:
     found = [pid]
     for parent in found:
         for children in Path(f"/proc/{parent}/task").glob("*/children"):
@@ -85,7 +124,7 @@ def _tree(pid: int) -> list[int]:
                 found += map(int, children.read_text().split())
             except OSError:  # the thread ended in between
                 continue
-    return found
+    return found[1:]
 
 
 def _proportional_bytes(pid: int) -> int:
@@ -95,3 +134,14 @@ def _proportional_bytes(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def _main() -> None:
+    answer, *command = sys.argv[1:]
+    found = supervise(command)
+    figures = {name: value for name, value in vars(found).items() if name != "tree_bytes"}
+    Path(answer).write_text(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    _main()

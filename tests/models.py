@@ -26,6 +26,7 @@ HIDDEN = 32
 HEADS = 4
 LAYERS = 2
 FEED_FORWARD = 64
+T5_HEAD_WIDTH = 16
 POSITIONS = 128
 IMAGE_SIZE = 32
 PATCH_SIZE = 8
@@ -139,7 +140,8 @@ def liven(model: PreTrainedModel) -> None:
 
     Matrices, kernels and embeddings get a standard deviation of 1/sqrt(fan in), which keeps a layer's variance and the
     weight of a token against its position; normalisation scales lie around 1, biases around 0, and the running
-    statistics of batch norms are no longer those of an untrained net.
+    statistics of batch norms are no longer those of an untrained net. T5 does not scale its attention scores: its
+    queries are smaller instead, or the softmax would be so sharp that rounding decides.
     """
     import torch
 
@@ -149,7 +151,8 @@ def liven(model: PreTrainedModel) -> None:
             if not parameter.requires_grad or parameter.ndim == 0:
                 continue
             if parameter.ndim > 1:
-                parameter.normal_(0.0, 1.0 / math.sqrt(parameter[0].numel()))
+                scale = T5_HEAD_WIDTH**-0.5 if name.endswith("Attention.q.weight") else 1.0
+                parameter.normal_(0.0, scale / math.sqrt(parameter[0].numel()))
             else:
                 parameter.normal_(0.0 if name.endswith("bias") else 1.0, 0.1)
         for name, buffer in model.named_buffers():
@@ -351,7 +354,7 @@ def _t5(tokenizer: PreTrainedTokenizerFast | None) -> PreTrainedConfig:
     return T5Config(
         d_model=HIDDEN,
         d_ff=FEED_FORWARD,
-        d_kv=16,
+        d_kv=T5_HEAD_WIDTH,
         num_layers=LAYERS,
         num_decoder_layers=LAYERS,
         num_heads=HEADS,

@@ -51,3 +51,16 @@ def test_how_a_command_ended_is_kept(tmp_path: Path, script: str, expected: int)
     found = measure([sys.executable, "-c", f"print('hello', flush=True); {script}"], log=tmp_path / "log")
     assert found.exit_code == expected
     assert (tmp_path / "log").read_text() == "hello\n"
+
+
+def test_processes_that_nobody_waits_for_are_counted(tmp_path: Path) -> None:
+    """As a fork server's workers are: the command ends at once and leaves them to init."""
+    worker = "import time\nheld = bytes([1]) * (90 << 20)\nwhile time.process_time() < 0.3: pass"
+    starter = f"import subprocess, sys, os; subprocess.Popen([sys.executable, '-c', {worker!r}]); os._exit(0)"
+    found = measure([sys.executable, "-c", starter], log=tmp_path / "log", sample_tree=True)
+    assert found.exit_code == 0
+    assert found.cpu >= 0.3
+    assert found.lingering > 0.2
+    assert found.largest_process_bytes > 90 * MEBIBYTE
+    assert found.tree_bytes is not None
+    assert found.tree_bytes > 90 * MEBIBYTE
