@@ -55,6 +55,8 @@ class FlatModel(torch.nn.Module):
     def __init__(self, model: torch.nn.Module, onnx_config: OnnxConfig) -> None:
         super().__init__()
         self.model = model
+        # The tracer restores each module's mode from this one: a fresh wrapper would switch dropout on.
+        self.training = model.training
         self._onnx_config = onnx_config
         self._input_names = list(onnx_config.inputs)
         self._output_names = list(onnx_config.outputs)
