@@ -139,7 +139,10 @@ def run_once(tool: Tool, model: FullSizeModel, folder: Path, *, sample_tree: boo
     log = WORK / f"{tool.name}.log"
     os.sync()  # the files of the run before are not written back during this one
     command = tool.command(folder, model.task, output)
-    measurement = measure(command, log=log, environment=tool.environment, sample_tree=sample_tree)
+    try:
+        measurement = measure(command, log=log, environment=tool.environment, sample_tree=sample_tree)
+    except OSError as error:
+        raise SystemExit(str(error)) from error
     files = _onnx_files(output)
     if measurement.exit_code != 0 or not files:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
@@ -386,7 +389,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=1, help="pairs before them that do not count")
     parser.add_argument("--memory-runs", type=int, default=2, help="pairs after them with the process tree sampled")
     parser.add_argument("--peer-python", type=Path, help="interpreter of an environment that has optimum-onnx")
-    parser.add_argument("--own-command", default=str(Path(sys.executable).with_name("onnx-export")))
+    own = Path(sys.executable).with_name("onnx-export")
+    parser.add_argument("--own-command", default=str(own), help="how to start onnx-export; default: this environment's")
     parser.add_argument("--no-document", action="store_true", help="print the tables only")
     arguments = parser.parse_args()
     if arguments.runs < 1 or arguments.memory_runs < 1:

@@ -52,7 +52,11 @@ class Measurement:
 def measure(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, sample_tree: bool = False
 ) -> Measurement:
-    """Run ``command`` until it and all that it started have ended, with its output in ``log``."""
+    """Run ``command`` until it and all that it started have ended, with its output in ``log``.
+
+    Raises:
+        OSError: the command cannot be started; the message is the supervisor's.
+    """
     with tempfile.TemporaryDirectory() as folder, log.open("wb") as output:
         answer = Path(folder) / "measurement.json"
         supervisor = subprocess.Popen(
@@ -65,6 +69,8 @@ def measure(
         sampler = _TreeSampler(supervisor.pid) if sample_tree else None
         supervisor.wait()
         peak = sampler.stop() if sampler is not None else None
+        if supervisor.returncode != 0:
+            raise OSError(f"{command[0]} was not measured: {log.read_text(errors='replace').strip()}")
         return Measurement(**json.loads(answer.read_text()), tree_bytes=peak)
 
 
@@ -138,7 +144,10 @@ def _proportional_bytes(pid: int) -> int:
 
 def _main() -> None:
     answer, *command = sys.argv[1:]
-    found = supervise(command)
+    try:
+        found = supervise(command)
+    except OSError as error:
+        sys.exit(str(error))
     figures = {name: value for name, value in vars(found).items() if name != "tree_bytes"}
     Path(answer).write_text(json.dumps(figures))
 

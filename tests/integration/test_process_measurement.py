@@ -64,3 +64,8 @@ def test_processes_that_nobody_waits_for_are_counted(tmp_path: Path) -> None:
     assert found.largest_process_bytes > 90 * MEBIBYTE
     assert found.tree_bytes is not None
     assert found.tree_bytes > 90 * MEBIBYTE
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"no-such-tool.*No such file"):
+        measure([str(tmp_path / "no-such-tool")], log=tmp_path / "log")
