@@ -1,0 +1,147 @@
+"""What counts as the same: values, shapes, NaN in place, padded positions apart."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from onnx_export_action.validation.metrics import OutputMetrics, valid_positions
+from onnx_export_action.validation.tolerance import Tolerance
+
+TOLERANCE = Tolerance(atol=1e-3, rtol=1e-2, source="declared")
+
+
+def metrics(*, counts_argmax: bool = False) -> OutputMetrics:
+    return OutputMetrics(TOLERANCE, counts_argmax=counts_argmax)
+
+
+def test_margin_is_the_worst_error_over_what_is_allowed_there() -> None:
+    collected = metrics()
+    reference = np.array([[1.0, 10.0]], np.float32)
+    comparison = collected.add(reference, reference + np.array([[0.0, 0.05]], np.float32), None)
+    assert comparison.margin == pytest.approx(0.05 / (1e-3 + 1e-2 * 10.0), rel=1e-3)
+    assert comparison.passed
+    assert not collected.add(reference, reference * 1.02, None).passed
+    assert collected.margin == pytest.approx(0.2 / 0.101, rel=1e-3)
+
+
+def test_an_element_just_beyond_its_tolerance_fails() -> None:
+    reference = np.zeros((1, 4), np.float32)
+    assert metrics().add(reference, reference + np.float32(0.9e-3), None).passed
+    assert not metrics().add(reference, reference + np.float32(1.1e-3), None).passed
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        (np.zeros((2, 4), np.float32), "shape (2, 4) where PyTorch gives (2, 3)"),
+        (np.zeros((1, 3), np.float32), "shape"),
+        (np.zeros((2, 3), np.int64), "dtype int64"),
+    ],
+)
+def test_another_shape_or_kind_of_number_is_no_match(candidate: np.ndarray, words: str) -> None:
+    comparison = metrics().add(np.zeros((2, 3), np.float32), candidate, None)
+    assert not comparison.passed
+    assert words in (comparison.problem or "")
+    assert math.isinf(comparison.margin)
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "mismatches"),
+    [
+        ([np.nan, 1.0], [np.nan, 1.0], 0),
+        ([np.inf, 1.0], [np.inf, 1.0], 0),
+        ([np.inf, 1.0], [-np.inf, 1.0], 1),
+        ([0.0, 1.0], [np.nan, 1.0], 1),
+        ([np.nan, np.nan], [0.0, np.inf], 2),
+    ],
+)
+def test_nan_and_infinity_agree_in_place(reference: list[float], candidate: list[float], mismatches: int) -> None:
+    comparison = metrics().add(np.array(reference, np.float32), np.array(candidate, np.float32), None)
+    assert comparison.nan_mismatch == mismatches
+    assert comparison.passed == (mismatches == 0)
+
+
+def test_padded_positions_are_scored_apart_but_may_not_be_nan() -> None:
+    reference = np.zeros((1, 3, 2), np.float32)
+    valid = np.array([True, True, False]).reshape(1, 3, 1)
+    wrong_in_padding = reference.copy()
+    wrong_in_padding[0, 2] = 5.0
+    collected = metrics()
+    comparison = collected.add(reference, wrong_in_padding, valid)
+    assert comparison.passed
+    assert collected.padded_max_abs == 5.0
+    assert collected.max_abs == 0.0
+
+    wrong_in_padding[0, 2, 0] = np.nan
+    assert metrics().add(reference, wrong_in_padding, valid).nan_mismatch == 1
+
+
+MASK = np.array([[1, 1, 0, 0], [1, 1, 1, 1]])
+TOKENS = {"input_ids": {0: "batch", 1: "sequence"}, "attention_mask": {0: "batch", 1: "sequence"}}
+CACHED = {
+    "input_ids": {0: "batch_size", 1: "sequence_length"},
+    "attention_mask": {0: "batch_size", 1: "past_sequence_length + sequence_length"},
+}
+
+
+class TestValidPositions:
+    """Which positions of an output are read by nobody."""
+
+    def test_an_output_along_the_tokens_follows_the_mask_whatever_the_axes_are_called(self) -> None:
+        valid = valid_positions({"attention_mask": MASK}, np.zeros((2, 4, 8)), {0: "batch", 1: "sequence"}, TOKENS)
+        assert valid is not None
+        assert valid.shape == (2, 4, 1)
+        np.testing.assert_array_equal(valid[..., 0], MASK != 0)
+
+    def test_an_output_of_new_tokens_follows_the_end_of_the_mask(self) -> None:
+        mask = np.array([[0, 0, 1, 1, 1], [1, 1, 1, 1, 0]])
+        valid = valid_positions(
+            {"attention_mask": mask}, np.zeros((2, 2, 8)), {0: "batch_size", 1: "sequence_length"}, CACHED
+        )
+        assert valid is not None
+        np.testing.assert_array_equal(valid[..., 0], [[True, True], [True, False]])
+
+    def test_cached_keys_follow_the_whole_mask_along_their_own_axis(self) -> None:
+        mask = np.array([[0, 0, 1, 1, 1], [1, 1, 1, 1, 0]])
+        axes = {0: "batch_size", 2: "past_sequence_length + sequence_length"}
+        valid = valid_positions({"attention_mask": mask}, np.zeros((2, 4, 5, 8)), axes, CACHED)
+        assert valid is not None
+        assert valid.shape == (2, 1, 5, 1)
+
+    def test_pooled_outputs_and_full_masks_have_no_padding(self) -> None:
+        pooled = valid_positions({"attention_mask": MASK}, np.zeros((2, 3)), {0: "batch"}, TOKENS)
+        full = valid_positions(
+            {"attention_mask": np.ones((2, 4), np.int64)}, np.zeros((2, 4, 8)), {0: "batch", 1: "sequence"}, TOKENS
+        )
+        assert pooled is None
+        assert full is None
+
+
+def test_metrics_over_cases_match_their_definitions() -> None:
+    random = np.random.default_rng(0)
+    cases = [random.normal(size=(2, length, 5)).astype(np.float32) for length in (3, 7)]
+    noise = [1e-4 * random.normal(size=case.shape).astype(np.float32) for case in cases]
+    collected = metrics(counts_argmax=True)
+    for case, error in zip(cases, noise, strict=True):
+        collected.add(case, case + error, None)
+        collected.count_argmax(case, case + error, None)
+    reference = np.concatenate([case.reshape(-1) for case in cases]).astype(np.float64)
+    candidate = np.concatenate([(a + b).reshape(-1) for a, b in zip(cases, noise, strict=True)]).astype(np.float64)
+    error = candidate - reference
+    assert collected.mean_abs == pytest.approx(np.abs(error).mean(), rel=1e-3)
+    assert collected.max_abs == pytest.approx(np.abs(error).max(), rel=1e-3)
+    assert collected.sqnr_db == pytest.approx(10 * np.log10((reference**2).sum() / (error**2).sum()), abs=0.01)
+    assert collected.cosine == pytest.approx(1.0, abs=1e-6)
+    assert collected.argmax_agreement == 1.0
+
+
+def test_argmax_agreement_counts_valid_rows_only() -> None:
+    reference = np.array([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]], np.float32)
+    candidate = np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]], np.float32)
+    valid = np.array([True, True, False]).reshape(1, 3, 1)
+    collected = metrics(counts_argmax=True)
+    collected.count_argmax(reference, candidate, valid)
+    assert collected.argmax_agreement == 0.5
