@@ -106,6 +106,28 @@ class FlatModel(torch.nn.Module):
         return tuple(_output(outputs, name, attribute_of.get(name, name)) for name in self._output_names)
 
 
+class FirstOutput(torch.nn.Module):
+    """Any model, of no known kind, that takes the named tensors in order and gives its first output alone."""
+
+    def __init__(self, model: torch.nn.Module, input_names: list[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.training = model.training
+        self._input_names = input_names
+        # By name where the names are the model's own: tokenizers do not order them as every model does.
+        self._takes_names = set(input_names) <= set(inspect.signature(model.forward).parameters)
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor]:
+        """Call the model and pick from a tensor, a sequence or a mapping of outputs."""
+        if self._takes_names:
+            outputs = self.model(**dict(zip(self._input_names, tensors, strict=True)))
+        else:
+            outputs = self.model(*tensors)
+        if isinstance(outputs, Mapping):
+            outputs = tuple(outputs.values())
+        return (outputs if isinstance(outputs, torch.Tensor) else outputs[0],)
+
+
 def build_cache(past: Mapping[str, torch.Tensor]) -> DynamicCache | EncoderDecoderCache:
     """Build the cache that ``past_key_values.*`` tensors describe, each of shape (batch, heads, length, size)."""
     layers: dict[tuple[str | None, int], dict[str, torch.Tensor]] = {}

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -114,36 +115,13 @@ class _Exporter:
     def _graph(self, name: str, call: ModelCall) -> tuple[WeightlessGraph, str]:
         started = time.perf_counter()
         try:
-            if self._engine == TORCH_EXPORT:
-                return self._torch_export(call), TORCH_EXPORT
-            try:
-                graph = tracer.trace(call, opset=self._tracer_opset())
-            except ExportError as error:
-                if self._engine == TRACER:
-                    raise
-                self.notes.append(f"{name}: {error.message}; exported with torch.export instead")
-                return self._torch_export(call), TORCH_EXPORT
-            self._require_trained(graph)
-            return graph, TRACER
+            captured = capture(call, opset=self._job.opset, engine=self._engine)
         finally:
             self.timings["trace"] += time.perf_counter() - started
-
-    def _tracer_opset(self) -> int:
-        if self._job.opset > tracer.MAX_OPSET:
-            raise ExportError(
-                f"the tracer writes opset {tracer.MAX_OPSET} at most, {self._job.opset} was asked for",
-                stage=Stage.EXPORT,
-                hint="use `engine: torch-export` or a lower opset",
-            )
-        return self._job.opset
-
-    def _torch_export(self, call: ModelCall) -> WeightlessGraph:
-        # Imported here: most exports never need it, and it takes seconds.
-        from onnx_export_action.export.torch_export import capture
-
-        graph = capture(call, opset=self._job.opset)
-        self._require_trained(graph)
-        return graph
+        if captured.tracer_failure is not None:
+            self.notes.append(f"{name}: {captured.tracer_failure}; exported with torch.export instead")
+        self._require_trained(captured.graph)
+        return captured.graph, captured.engine
 
     def _require_trained(self, graph: WeightlessGraph) -> None:
         """A head that the checkpoint does not hold would be exported with random weights."""
@@ -162,9 +140,7 @@ class _Exporter:
 
     def _write(self, name: str, graph: WeightlessGraph, components: list[str], engine: str) -> None:
         started = time.perf_counter()
-        set_metadata(graph.model, {"task": self._job.task, "model_type": self._job.model_type, "engine": engine})
-        graph.model.producer_name = "onnx-export-action"
-        graph.model.producer_version = __version__
+        sign(graph, task=self._job.task, model_type=self._job.model_type, engine=engine)
         main, *external = write_graph(graph, self._onnx_folder / f"{name}.onnx")
         self.files.append(
             OnnxFileRecord(
@@ -181,6 +157,62 @@ class _Exporter:
             )
         )
         self.timings["save"] += time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class CapturedGraph:
+    """A graph, the engine that made it and, where that is not the tracer as was tried first, why the tracer did not."""
+
+    graph: WeightlessGraph
+    engine: str
+    tracer_failure: str | None = None
+
+
+def capture(call: ModelCall, *, opset: int, engine: str) -> CapturedGraph:
+    """Export one component with ``engine``: tracer, torch-export, or auto: torch-export where the tracer cannot.
+
+    Raises:
+        ExportError: no engine that may be used can export it.
+    """
+    if engine == TORCH_EXPORT:
+        return CapturedGraph(_torch_export(call, opset), TORCH_EXPORT)
+    try:
+        _require_tracer_opset(opset)
+        return CapturedGraph(tracer.trace(call, opset=opset), TRACER)
+    except ExportError as error:
+        if engine == TRACER:
+            raise
+        return CapturedGraph(_torch_export_after(error, call, opset), TORCH_EXPORT, tracer_failure=error.message)
+
+
+def _torch_export_after(tracer_error: ExportError, call: ModelCall, opset: int) -> WeightlessGraph:
+    try:
+        return _torch_export(call, opset)
+    except ExportError as error:
+        raise ExportError(f"{tracer_error.message}; {error.message}", stage=error.stage, hint=error.hint) from error
+
+
+def _require_tracer_opset(opset: int) -> None:
+    if opset > tracer.MAX_OPSET:
+        raise ExportError(
+            f"the tracer writes opset {tracer.MAX_OPSET} at most, {opset} was asked for",
+            stage=Stage.EXPORT,
+            hint="use `engine: torch-export` or a lower opset",
+        )
+
+
+def _torch_export(call: ModelCall, opset: int) -> WeightlessGraph:
+    # Imported here: most exports never need it, and it takes seconds.
+    from onnx_export_action.export import torch_export
+
+    return torch_export.capture(call, opset=opset)
+
+
+def sign(graph: WeightlessGraph, *, task: str, model_type: str, engine: str) -> None:
+    """Say in the file what it computes and what made it."""
+    set_metadata(graph.model, {"task": task, "model_type": model_type, "engine": engine})
+    graph.model.producer_name = "onnx-export-action"
+    graph.model.producer_version = __version__
 
 
 @contextmanager

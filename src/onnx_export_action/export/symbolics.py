@@ -9,14 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.onnx import symbolic_helper
+from torch.onnx import symbolic_helper, symbolic_opset14
 
-_FIRST_OPSET = 14
+_FIRST_OPSET = 11
 
 
 def register_missing_operators() -> None:
-    """Teach the tracer the operators below; may be called again."""
-    for name, symbolic in {"aten::diff": _diff, "aten::cumsum": _cumsum}.items():
+    """Teach the tracer the operators below; may be called again.
+
+    Attention as one operator, the default of transformers 5, has a translation from opset 14 on, but one that needs
+    nothing newer than opset 11.
+    """
+    operators = {
+        "aten::diff": _diff,
+        "aten::cumsum": _cumsum,
+        "aten::scaled_dot_product_attention": symbolic_opset14.scaled_dot_product_attention,
+    }
+    for name, symbolic in operators.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, _FIRST_OPSET)
 
 

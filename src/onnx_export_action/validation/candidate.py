@@ -16,7 +16,6 @@ import numpy as np
 import onnxruntime
 from safetensors.numpy import load_file
 
-from onnx_export_action.project.plan import Job
 from onnx_export_action.results import (
     AxisResult,
     CaseResult,
@@ -40,14 +39,14 @@ from onnx_export_action.validation.records import (
     read_reference,
 )
 from onnx_export_action.validation.similarity import sample_similarities
-from onnx_export_action.validation.tolerance import tolerance_of
+from onnx_export_action.validation.tolerance import DeclaredTolerances, tolerance_of
 
 USE_CACHE_BRANCH = "use_cache_branch"
 _FATAL_ONLY = 4
 
 
-def check_file(job: Job, file: CandidateFile, reference_folder: Path) -> CheckedFile:
-    """Run every case through the file and judge it."""
+def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: Path) -> CheckedFile:
+    """Run every case through the file and judge it, with the tolerances of the ``user`` (a job has them)."""
     started = time.perf_counter()
     result = FileResult(
         path=file.name,
@@ -61,7 +60,7 @@ def check_file(job: Job, file: CandidateFile, reference_folder: Path) -> Checked
     if file.sha256 is not None and file.sha256 != result.sha256:
         result.failure = _failure("the file changed after it was written", "something else writes to the output folder")
     else:
-        _judge(result, job, file, reference_folder)
+        _judge(result, user, file, reference_folder)
     return CheckedFile(
         result=result,
         seconds=time.perf_counter() - started,
@@ -69,7 +68,7 @@ def check_file(job: Job, file: CandidateFile, reference_folder: Path) -> Checked
     )
 
 
-def _judge(result: FileResult, job: Job, file: CandidateFile, folder: Path) -> None:
+def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, folder: Path) -> None:
     reference = read_reference(folder)
     records = [reference.component(name) for name in file.components]
     try:
@@ -82,7 +81,7 @@ def _judge(result: FileResult, job: Job, file: CandidateFile, folder: Path) -> N
         result.verdict = Verdict.FAIL
         result.failure = _failure(*interface_problem)
         return
-    _Check(session, job, records, folder).run(result)
+    _Check(session, user, records, folder).run(result)
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
@@ -125,7 +124,11 @@ class _Check:
     """All cases of one file."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, job: Job, records: list[ComponentRecord], folder: Path
+        self,
+        session: onnxruntime.InferenceSession,
+        user: DeclaredTolerances,
+        records: list[ComponentRecord],
+        folder: Path,
     ) -> None:
         self._session = session
         self._records = records
@@ -133,7 +136,7 @@ class _Check:
         outputs = {name: record for component in records for name, record in component.outputs.items()}
         self._metrics = {
             name: OutputMetrics(
-                tolerance_of(name, job, record.class_atol, record.root_mean_square), counts_argmax="logits" in name
+                tolerance_of(name, user, record.class_atol, record.root_mean_square), counts_argmax="logits" in name
             )
             for name, record in outputs.items()
         }

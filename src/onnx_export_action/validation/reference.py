@@ -6,14 +6,13 @@ import itertools
 import math
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save_file
-from transformers import PreTrainedModel
 
 from onnx_export_action.errors import ExportError
 from onnx_export_action.export.calling import FlatModel, run_flat
@@ -50,9 +49,16 @@ def make_reference(job: Job, folder: Path) -> Reference:
         model.config
     )
     notes: list[str] = []
-    components = [
-        _component_reference(model, name, component, job, folder, notes) for name, component in onnx_config.components()
-    ]
+    components = []
+    for name, component in onnx_config.components():
+        record = component_reference(model, name, component, _all_cases(component, job), folder)
+        if can_generate(component):
+            generated = generate_reference(model, job, folder, name)
+            if isinstance(generated, str):
+                notes.append(generated)
+            else:
+                record.generation = generated
+        components.append(record)
     reference = Reference(
         components=components,
         notes=notes,
@@ -63,9 +69,18 @@ def make_reference(job: Job, folder: Path) -> Reference:
     return reference
 
 
-def _component_reference(
-    model: PreTrainedModel, name: str, onnx_config: OnnxConfig, job: Job, folder: Path, notes: list[str]
+def component_reference(
+    model: torch.nn.Module,
+    name: str,
+    onnx_config: OnnxConfig,
+    given: Iterable[tuple[CaseSpec, Arrays, list[str]]],
+    folder: Path,
 ) -> ComponentRecord:
+    """Run ``model`` on the given cases, each with its inputs and the texts they come from; case files go to ``folder``.
+
+    Raises:
+        ExportError: PyTorch itself does not run a case, or the model lacks an output.
+    """
     module = FlatModel(model, onnx_config)
     outputs = {
         output: OutputRecord(axes=dict(axes), class_atol=_class_atol(onnx_config, output))
@@ -73,7 +88,7 @@ def _component_reference(
     }
     statistics = {output: _Statistics() for output in outputs}
     cases = []
-    for number, (spec, inputs, texts) in enumerate(_all_cases(onnx_config, job)):
+    for number, (spec, inputs, texts) in enumerate(given):
         results = _run(module, spec, inputs, list(outputs))
         for output, array in results.items():
             valid = valid_positions(inputs, array, outputs[output].axes, onnx_config.inputs)
@@ -84,19 +99,11 @@ def _component_reference(
         cases.append(CaseRecord(id=spec.id, file=file, mask=spec.padding, shape=shape, varied=spec.varied, texts=texts))
     for output, record in outputs.items():
         record.root_mean_square, record.spread = statistics[output].root_mean_square, statistics[output].spread
-    generation = None
-    if can_generate(onnx_config):
-        generated = generate_reference(model, job, folder, name)
-        if isinstance(generated, str):
-            notes.append(generated)
-        else:
-            generation = generated
     return ComponentRecord(
         name=name,
         inputs={tensor: dict(axes) for tensor, axes in onnx_config.inputs.items()},
         outputs=outputs,
         cases=cases,
-        generation=generation,
     )
 
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from onnx_export_action.project.plan import Job
+from onnx_export_action.project.plan import OutputTolerance
 
 DEFAULT_RTOL = 1e-4
 """Relative half of the default: float32 has 24 bits (6e-8); depth and the order of sums cost about three decimals."""
+
+
+class DeclaredTolerances(Protocol):
+    """What the user declares, by output and for the rest: a :class:`Job`, or :class:`UserTolerances`."""
+
+    @property
+    def tolerance(self) -> Mapping[str, OutputTolerance]:
+        """By output name."""
+
+    @property
+    def default_tolerance(self) -> OutputTolerance:
+        """For the outputs that have no tolerance of their own."""
+
+
+@dataclass(frozen=True)
+class UserTolerances:
+    """Tolerances that were declared outside of any user."""
+
+    tolerance: Mapping[str, OutputTolerance]
+    default_tolerance: OutputTolerance
 
 
 @dataclass(frozen=True)
@@ -19,16 +41,16 @@ class Tolerance:
     source: str
 
 
-def tolerance_of(output: str, job: Job, class_atol: float, root_mean_square: float) -> Tolerance:
+def tolerance_of(output: str, user: DeclaredTolerances, class_atol: float, root_mean_square: float) -> Tolerance:
     """Tolerance of one output.
 
     Rounding errors of float32 grow with the size of the numbers that are summed, not of their sum. So where nothing
     is declared, the class' absolute tolerance holds for outputs of size one and grows with the output's own
     root mean square above that.
     """
-    declared = job.tolerance.get(output, job.default_tolerance)
-    atol = job.default_tolerance.atol if declared.atol is None else declared.atol
-    rtol = job.default_tolerance.rtol if declared.rtol is None else declared.rtol
+    declared = user.tolerance.get(output, user.default_tolerance)
+    atol = user.default_tolerance.atol if declared.atol is None else declared.atol
+    rtol = user.default_tolerance.rtol if declared.rtol is None else declared.rtol
     return Tolerance(
         atol=atol if atol is not None else class_atol * max(1.0, root_mean_square),
         rtol=rtol if rtol is not None else DEFAULT_RTOL,
