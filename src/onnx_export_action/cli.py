@@ -28,10 +28,11 @@ _NOT_YET = {"torchscript": "--format torchscript", "html": "--format html"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Commands(click.Group):
+class ForUsers(click.Command):
     """Turns errors meant for the user into one message and an exit code; nobody needs a traceback for a mistake."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as click does, and exit with the code of the result or of the mistake."""
         kwargs["standalone_mode"] = False
         signal.signal(signal.SIGTERM, _interrupt)
         try:
@@ -50,6 +51,10 @@ class _Commands(click.Group):
                 sys.stderr.close()
             code = ExitCode.ERROR
         sys.exit(int(code or 0))
+
+
+class _Commands(ForUsers, click.Group):
+    """All commands."""
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -233,11 +238,16 @@ def _report_and_judge(results: list[TargetResult]) -> ExitCode:
 
     click.echo(render_markdown(results))
     for result in results:
-        if result.failure is not None:
-            click.echo(f"error: {result.target}: {result.failure.message}", err=True)
-            if result.failure.hint:
-                click.echo(f"  {result.failure.hint}", err=True)
+        complain_of(result)
     return exit_code(results)
+
+
+def complain_of(result: TargetResult) -> None:
+    """Say on stderr why a target has no files; why a file is wrong is in its own result."""
+    if result.failure is not None:
+        click.echo(f"error: {result.target}: {result.failure.message}", err=True)
+        if result.failure.hint:
+            click.echo(f"  {result.failure.hint}", err=True)
 
 
 @main.command()

@@ -144,6 +144,8 @@ def _model_type(config: dict[str, Any], folder: ModelFolder, request: Request) -
 def _task(wanted: str, model_type: str, config: dict[str, Any]) -> str:
     supported = TasksManager.get_supported_tasks_for_model_type(model_type)
     task = TasksManager.infer_task_from_config(config) if wanted == "auto" else TasksManager.map_from_synonym(wanted)
+    if wanted == "default" and task not in supported:  # the legacy word for the type's own first task
+        return next(iter(supported))
     if task not in supported:
         raise plan_error(
             f"{model_type} models have no task {task!r}"
