@@ -10,6 +10,7 @@ import json
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -18,11 +19,12 @@ import click
 
 from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, plan_error
-from onnx_export_action.installing import write_file
-from onnx_export_action.progress import progress_display
+from onnx_export_action.installing import require_writable_file, write_file
+from onnx_export_action.progress import printable, progress_display
 from onnx_export_action.results import ExitCode, Stage, TargetResult, encode, exit_code, read_result, result_schema
 
 ENGINES = ("auto", "tracer", "torch-export")
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NOT_YET = {"torchscript": "--format torchscript", "html": "--format html"}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,7 +36,8 @@ class ForUsers(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run as click does, and exit with the code of the result or of the mistake."""
         kwargs["standalone_mode"] = False
-        signal.signal(signal.SIGTERM, _interrupt)
+        for interrupt in _INTERRUPTS:
+            signal.signal(interrupt, _interrupt)
         try:
             code = super().main(*args, **kwargs)
         except ExportError as error:
@@ -44,11 +47,15 @@ class ForUsers(click.Command):
             error.show()
             code = ExitCode.USAGE
         except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted; nothing was left behind", err=True)
+            click.echo("interrupted; unfinished files were removed", err=True)
             code = ExitCode.INTERRUPTED
         except BrokenPipeError:  # the reader of our stdout has gone
             with contextlib.suppress(OSError):
                 sys.stderr.close()
+            code = ExitCode.ERROR
+        except Exception as error:  # a bug of ours: exit code 1, Python's own, would say that a file is wrong
+            click.echo(f"internal error: {_place_of(error)}", err=True)
+            click.echo("  this is a bug in onnx-export: please report it with this line", err=True)
             code = ExitCode.ERROR
         sys.exit(int(code or 0))
 
@@ -58,7 +65,14 @@ class _Commands(ForUsers, click.Group):
 
 
 def _interrupt(*_: object) -> NoReturn:
+    for interrupt in _INTERRUPTS:  # a second Ctrl-C would interrupt the removal of what the first one stopped
+        signal.signal(interrupt, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _place_of(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return printable(f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
 
 
 def _complain(error: ExportError) -> None:
@@ -179,6 +193,8 @@ def export(
     result_json = options.pop("result_json")
     if no_validate and result_json is not None:
         raise click.UsageError("--result-json needs validation: without it there is no result")
+    if result_json is not None:
+        require_writable_file(result_json)
     request = Request(
         name=output.name or "model",
         model=model,
@@ -189,10 +205,9 @@ def export(
     )
     with progress_display() as progress:
         result = export_and_check(request, progress=progress.labelled(model), validate=not no_validate)
-        progress.finished(model, result)
+        progress.finished(model, result, validated=not no_validate)
     result.reproduce = _reproduce()
     if no_validate and result.failure is None:
-        click.echo(f"{output}: written, not validated", err=True)
         return ExitCode.PASSED
     return _finish(result, result_json)
 
@@ -206,6 +221,8 @@ def validate(model: str, onnx_folder: Path, **options: Any) -> ExitCode:
     from onnx_export_action.stages import Request, check_folder
 
     result_json = options.pop("result_json")
+    if result_json is not None:
+        require_writable_file(result_json)
     request = Request(
         name=onnx_folder.resolve().name, model=model, destination=onnx_folder, **_request_options(options)
     )

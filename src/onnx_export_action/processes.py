@@ -6,15 +6,19 @@ with them loaded and untouched. The candidate's process starts afresh instead, a
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -22,12 +26,32 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from onnx_export_action.errors import ExportError
+from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.results import Stage
 
 Answer = TypeVar("Answer")
 
-_TERMINATE_SECONDS = 5.0
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold interrupts back until the end: they arrive then. A process started meanwhile never sees Ctrl-C."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a process does: ``package.module:function``, the stage that stops when it dies, and its words for that."""
+
+    function: str
+    stage: Stage
+    description: str
 
 
 @dataclass(frozen=True)
@@ -40,20 +64,22 @@ class Crash:
 class Worker(Generic[Answer]):
     """A process that answers calls of one function. It starts at once, so that its imports overlap other work.
 
-    The function is named as ``package.module:function``, so that this process need not import what it needs.
+    The function is given by name, so that this process need not import what it needs.
     """
 
-    def __init__(self, context: BaseContext, function: str) -> None:
+    def __init__(self, context: BaseContext, work: Work) -> None:
         self._context = context
-        self._function = function
+        self._work = work
         self._start()
 
     def _start(self) -> None:
         self._connection, theirs = self._context.Pipe()
         self._process = self._context.Process(  # type: ignore[attr-defined]  # BaseContext declares no Process
-            target=_serve, args=(theirs, self._function), daemon=True
+            target=_serve, args=(theirs, self._work.function), daemon=True
         )
-        self._process.start()
+        # A forked process inherits from the fork server, and waits for its imports: those can be interrupted.
+        with _starting() if self._context.get_start_method() == "spawn" else contextlib.nullcontext():
+            self._process.start()
         theirs.close()
 
     def ask(self, *arguments: Any) -> None:
@@ -77,17 +103,14 @@ class Worker(Generic[Answer]):
         if isinstance(answer, ExportError):
             raise answer
         if isinstance(answer, Crash):
-            raise ExportError(answer.reason or self._death(), stage=Stage.EXPORT)
+            raise ExportError(answer.reason or self._death(), stage=self._work.stage)
         return answer  # type: ignore[no-any-return]  # what the function returned crossed a pipe
 
     def stop(self) -> None:
-        """End the process and give its memory back."""
-        if self._process.is_alive():
-            self._process.terminate()
-            self._process.join(_TERMINATE_SECONDS)
+        """End the process at once and give its memory back; what it was writing is its owner's to remove."""
         if self._process.is_alive():
             self._process.kill()
-            self._process.join()
+        self._process.join()
 
     def _death(self) -> str:
         self._process.join()
@@ -95,8 +118,8 @@ class Worker(Generic[Answer]):
         if code is not None and code < 0:
             name = signal.Signals(-code).name
             cause = "; the machine may be out of memory" if -code == signal.SIGKILL else ""
-            return f"the process was killed by {name}{cause}"
-        return f"the process ended with exit code {code} and no answer"
+            return f"the process that {self._work.description} was killed by {name}{cause}"
+        return f"the process that {self._work.description} ended with exit code {code} and no answer"
 
 
 class Workers:
@@ -111,7 +134,11 @@ class Workers:
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._warm = multiprocessing.get_context("forkserver")
             forkserver.set_forkserver_preload(["onnx_export_action.warm_imports", *preload])
-            forkserver.ensure_running()  # its imports start now; the first warm worker waits for them
+            try:
+                with _starting():
+                    forkserver.ensure_running()  # its imports start now; the first warm worker waits for them
+            except OSError:  # the path of the temporary folder is too long for the name of a socket
+                self._warm = self._fresh
         self._workers: list[Worker[Any]] = []
 
     def __enter__(self) -> Workers:
@@ -121,23 +148,64 @@ class Workers:
         for worker in self._workers:
             worker.stop()
 
-    def warm(self, function: str) -> Worker[Any]:
+    def warm(self, work: Work) -> Worker[Any]:
         """A worker that has torch and transformers loaded."""
-        return self._add(Worker(self._warm, function))
+        return self._add(Worker(self._warm, work))
 
-    def fresh(self, function: str) -> Worker[Any]:
-        """A worker that imports only what ``function`` needs."""
-        return self._add(Worker(self._fresh, function))
+    def fresh(self, work: Work) -> Worker[Any]:
+        """A worker that imports only what its function needs."""
+        return self._add(Worker(self._fresh, work))
 
     def _add(self, worker: Worker[Any]) -> Worker[Any]:
         self._workers.append(worker)
         return worker
 
 
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """What a process started now inherits: a temporary folder that goes with this command, and no Ctrl-C.
+
+    Importing torch makes folders in the temporary folder, and ONNX Runtime (1.31) leaves a file ``.ses`` there.
+    """
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(_scratch_folder())
+    try:
+        with uninterrupted():
+            yield
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
+
+
+@functools.cache
+def _scratch_folder() -> Path:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="onnx-export-"))
+    except OSError as error:
+        raise plan_error(f"no temporary folder can be made: {error.strerror}", "set TMPDIR to a folder") from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_end_fork_server)  # before the folder goes: last registered is first called
+    return folder
+
+
+def _end_fork_server() -> None:
+    """End it at once, also while it still imports.
+
+    Python has no public way: a fork server ends by itself when its parent has gone, but only after its imports.
+    """
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _serve(connection: Connection, name: str) -> None:
     # The parent ends its workers on Ctrl-C; a worker's own KeyboardInterrupt would only print a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # stdout carries the command's answer alone
     gc.enable()
     module, _, attribute = name.partition(":")
@@ -162,4 +230,5 @@ def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return Crash("the process ran out of memory")
     except Exception as error:  # a bug of ours, or of a library: reported as one, with its place
         last = traceback.extract_tb(error.__traceback__)[-1]
-        return Crash(f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
+        text = (str(error).strip().splitlines() or [""])[0][:300]
+        return Crash(f"{type(error).__name__}: {text} ({Path(last.filename).name}:{last.lineno})")

@@ -21,8 +21,8 @@ class Progress(Protocol):
     def labelled(self, label: str) -> Callable[[str], None]:
         """A function that shows one step of the work that ``label`` names."""
 
-    def finished(self, label: str, result: TargetResult) -> None:
-        """Show how the work ended."""
+    def finished(self, label: str, result: TargetResult, *, validated: bool = True) -> None:
+        """Show how the work ended; not ``validated`` when the user asked for no check."""
 
 
 @contextlib.contextmanager
@@ -47,8 +47,8 @@ class _PlainLines:
     def labelled(self, label: str) -> Callable[[str], None]:
         return lambda step: self._line(f"{label}: {step}")
 
-    def finished(self, label: str, result: TargetResult) -> None:
-        self._line(f"{label}: {_MARKS[result.verdict][0]}")
+    def finished(self, label: str, result: TargetResult, *, validated: bool = True) -> None:
+        self._line(f"{label}: {_ending(result, validated=validated)[0]}")
 
     def _line(self, text: str) -> None:
         click.echo(f"{time.monotonic() - self._started:6.1f} s  {printable(text)}", err=True)
@@ -65,10 +65,14 @@ class _LiveLine:
 
         return lambda step: self._update(escape(printable(f"{label}: {step}")))
 
-    def finished(self, label: str, result: TargetResult) -> None:
-        word, colour = _MARKS[result.verdict]
+    def finished(self, label: str, result: TargetResult, *, validated: bool = True) -> None:
+        word, colour = _ending(result, validated=validated)
         seconds = result.timings.get("total", 0.0)
         click.echo(f"{click.style(word, fg=colour)}  {printable(label)}  {seconds:.1f} s", err=True)
+
+
+def _ending(result: TargetResult, *, validated: bool) -> tuple[str, str]:
+    return _MARKS[result.verdict] if validated or result.failure is not None else ("written, not validated", "yellow")
 
 
 def printable(text: str) -> str:

@@ -6,21 +6,29 @@ meanwhile in a third; each file is checked when both are done. Files reach their
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.export.outcome import COMPONENTS_OF_FILE, ExportOutcome, installed_packages
-from onnx_export_action.export.source import ModelFolder, locate_model, needs_remote_code, read_model_config
+from onnx_export_action.export.source import (
+    ModelFolder,
+    locate_model,
+    needs_remote_code,
+    read_model_config,
+    weight_files,
+)
 from onnx_export_action.installing import install_artifact, require_writable, staging_folder
 from onnx_export_action.onnx_config.registry import TasksManager
-from onnx_export_action.processes import Worker, Workers
+from onnx_export_action.processes import Work, Worker, Workers, uninterrupted
 from onnx_export_action.project.manifest import (
     MANIFEST_NAME,
     Fingerprint,
@@ -36,9 +44,9 @@ from onnx_export_action.project.settings import Target
 from onnx_export_action.results import Failure, FileResult, ModelInfo, Stage, TargetResult, Verdict, overall_verdict
 from onnx_export_action.validation.records import CandidateFile, CheckedFile, Reference
 
-_EXPORT = "onnx_export_action.export.exporter:export_target"
-_REFERENCE = "onnx_export_action.validation.reference:make_reference"
-_CANDIDATE = "onnx_export_action.validation.candidate:check_file"
+_EXPORT = Work("onnx_export_action.export.exporter:export_target", Stage.EXPORT, "exports the model")
+_REFERENCE = Work("onnx_export_action.validation.reference:make_reference", Stage.VALIDATE, "runs PyTorch on the cases")
+_CANDIDATE = Work("onnx_export_action.validation.candidate:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime")
 _TORCH_EXPORT = "torch-export"
 
 Progress = Callable[[str], None]
@@ -89,13 +97,15 @@ def plan_job(request: Request) -> Job:
     """Find the model, read its configuration and settle its task; loads no weights.
 
     Raises:
-        ExportError: the model is not there, or cannot be exported for this task.
+        ExportError: the model is not there, its weights are missing or damaged, or it has no such task.
     """
     _require_export_packages()
     folder = locate_model(request.model, request.revision, weights=request.weights)
     config = read_model_config(folder.path)
     model_type = _model_type(config, folder, request)
     task = _task(request.task, model_type, config)
+    if request.weights == "load":
+        weight_files(folder.path)
     return Job(
         name=request.name,
         source=request.model,
@@ -161,24 +171,54 @@ def export_and_check(request: Request, *, progress: Progress, validate: bool = T
     Files whose verdict is fail are put there too, for their owner to look at: the result says what they are. A failed
     export leaves nothing. Without ``validate`` the verdict is error, as nothing was proven.
     """
-    started = time.perf_counter()
-    result = TargetResult(
+    result = _unproven(request)
+    with _outcome(result):
+        job = plan_job(request)
+        require_writable(request.destination)
+        _describe(result, job)
+        with (
+            _temporary_folder() as references,
+            staging_folder(job.destination) as staging,
+            Workers(_preload(job)) as workers,  # last: its processes end before the folders that they write to go
+        ):
+            _Run(job, workers, staging, references, result, progress).carry_out(validate=validate)
+    return result
+
+
+def _unproven(request: Request) -> TargetResult:
+    return TargetResult(
         target=request.name,
         model=ModelInfo(source=request.model, revision=request.revision, weights=request.weights),
         verdict=Verdict.ERROR,
         seed=request.seed,
         notes=list(request.notes),
     )
+
+
+@contextmanager
+def _outcome(result: TargetResult) -> Iterator[None]:
+    """Turn what stops the work into the result's failure; its verdict is error then, whatever it was before."""
+    started = time.perf_counter()
     try:
-        job = plan_job(request)
-        require_writable(request.destination)
-        _describe(result, job)
-        with Workers(_preload(job)) as workers, staging_folder(job.destination) as staging:
-            _Run(job, workers, staging, result, progress).carry_out(validate=validate)
+        yield
     except ExportError as error:
         result.failure = error.as_failure()
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        result.failure = Failure(
+            stage=Stage.EXPORT,
+            message=f"{place}{error.strerror or error}",
+            hint="free some space on that disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None,
+        )
+    if result.failure is not None:
+        result.verdict = Verdict.ERROR
     result.timings["total"] = time.perf_counter() - started
-    return result
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="onnx-export-reference-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def _preload(job: Job) -> list[str]:
@@ -196,10 +236,13 @@ def _describe(result: TargetResult, job: Job) -> None:
 class _Run:
     """One target: export, reference and candidate."""
 
-    def __init__(self, job: Job, workers: Workers, staging: Path, result: TargetResult, progress: Progress) -> None:
+    def __init__(
+        self, job: Job, workers: Workers, staging: Path, references: Path, result: TargetResult, progress: Progress
+    ) -> None:
         self._job = job
         self._workers = workers
         self._staging = staging
+        self._references = references
         self._result = result
         self._progress = progress
 
@@ -208,18 +251,18 @@ class _Run:
         candidate = self._workers.fresh(_CANDIDATE) if validate else None
         origin = fingerprint(self._job.folder, weights=self._job.weights)
         self._result.model.sha256 = origin.sha256
-        with tempfile.TemporaryDirectory(prefix="onnx-export-reference-") as references:
-            exporting = self._workers.warm(_EXPORT)
-            exporting.ask(self._job, self._staging, self._job.engine)
-            referencing = self._workers.warm(_REFERENCE) if validate else None
-            if referencing is not None:
-                referencing.ask(self._job, Path(references))
-            outcome = self._exported(exporting)
-            if referencing is not None and candidate is not None:
-                self._reference(referencing)
-                outcome = self._proven(candidate, outcome, Path(references))
+        exporting = self._workers.warm(_EXPORT)
+        exporting.ask(self._job, self._staging, self._job.engine)
+        referencing = self._workers.warm(_REFERENCE) if validate else None
+        if referencing is not None:
+            referencing.ask(self._job, self._references)
+        outcome = self._exported(exporting)
+        if referencing is not None and candidate is not None:
+            self._reference(referencing)
+            outcome = self._proven(candidate, outcome)
         write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST_NAME)
-        install_artifact(self._staging, self._job.destination, earlier_files(self._job.destination))
+        with uninterrupted():
+            install_artifact(self._staging, self._job.destination, earlier_files(self._job.destination))
 
     def _exported(self, exporting: Worker[ExportOutcome]) -> ExportOutcome:
         outcome = exporting.answer()
@@ -238,19 +281,19 @@ class _Run:
         self._add_timings(reference.timings)
         self._add_peak(reference.peak_rss_bytes)
 
-    def _proven(self, candidate: Worker[CheckedFile], outcome: ExportOutcome, references: Path) -> ExportOutcome:
+    def _proven(self, candidate: Worker[CheckedFile], outcome: ExportOutcome) -> ExportOutcome:
         """Check every file; with engine auto, let torch.export try where the tracer's file is wrong."""
-        files = self._checked(candidate, outcome, self._staging, references)
+        files = self._checked(candidate, outcome, self._staging)
         failure = next((file.failure for file in files if file.failure is not None and _engine_may_help(file)), None)
         if self._job.engine == "auto" and failure is not None:
             self._progress("the tracer's file is wrong; trying torch.export")
-            outcome, files = self._second_engine(candidate, references, failure) or (outcome, files)
+            outcome, files = self._second_engine(candidate, failure) or (outcome, files)
         self._result.files = files
         self._result.verdict = overall_verdict(file.verdict for file in files)
         return outcome
 
     def _second_engine(
-        self, candidate: Worker[CheckedFile], references: Path, failure: Failure
+        self, candidate: Worker[CheckedFile], failure: Failure
     ) -> tuple[ExportOutcome, list[FileResult]] | None:
         """Export again with torch.export; None, and the first files stay, when that is no better."""
         with staging_folder(self._staging) as second:
@@ -261,7 +304,7 @@ class _Run:
             except ExportError as error:
                 self._result.notes.append(f"torch.export was tried after the tracer: {error.message}")
                 return None
-            files = self._checked(candidate, outcome, second, references)
+            files = self._checked(candidate, outcome, second)
             if overall_verdict(file.verdict for file in files) is not Verdict.PASS:
                 self._result.notes.append("torch.export was tried after the tracer: its files are wrong too")
                 return None
@@ -269,18 +312,14 @@ class _Run:
             install_artifact(second, self._staging, [])
         return outcome, files
 
-    def _checked(
-        self, candidate: Worker[CheckedFile], outcome: ExportOutcome, folder: Path, references: Path
-    ) -> list[FileResult]:
+    def _checked(self, candidate: Worker[CheckedFile], outcome: ExportOutcome, folder: Path) -> list[FileResult]:
         results = []
         for file in outcome.files:
             self._progress(f"checking {Path(file.path).name} in ONNX Runtime")
-            results.append(self._checked_file(candidate, file, folder, references))
+            results.append(self._checked_file(candidate, file, folder))
         return results
 
-    def _checked_file(
-        self, candidate: Worker[CheckedFile], file: OnnxFileRecord, folder: Path, references: Path
-    ) -> FileResult:
+    def _checked_file(self, candidate: Worker[CheckedFile], file: OnnxFileRecord, folder: Path) -> FileResult:
         asked = CandidateFile(
             path=folder / file.path,
             name=file.path,
@@ -289,7 +328,7 @@ class _Run:
             opset=file.opset,
             sha256=file.sha256,
         )
-        checked = ask_candidate(candidate, self._job, asked, references)
+        checked = ask_candidate(candidate, self._job, asked, self._references)
         self._add_timings({"runtime": checked.seconds})
         self._add_peak(checked.peak_rss_bytes)
         return checked.result
@@ -338,7 +377,7 @@ def ask_candidate(candidate: Worker[CheckedFile], job: Job, asked: CandidateFile
     try:
         return candidate.answer()
     except ExportError as error:
-        failure = Failure(stage=Stage.VALIDATE, message=f"checking the file in ONNX Runtime: {error.message}")
+        failure = Failure(stage=Stage.VALIDATE, message=error.message)
         result = FileResult(
             path=asked.name,
             bytes=asked.path.stat().st_size,
@@ -354,22 +393,13 @@ def ask_candidate(candidate: Worker[CheckedFile], job: Job, asked: CandidateFile
 
 def check_folder(request: Request, *, progress: Progress) -> TargetResult:
     """Prove the ONNX files that lie in ``request.destination`` (or its ``onnx`` folder) against a model."""
-    started = time.perf_counter()
-    result = TargetResult(
-        target=request.name,
-        model=ModelInfo(source=request.model, revision=request.revision, weights=request.weights),
-        verdict=Verdict.ERROR,
-        seed=request.seed,
-    )
-    try:
+    result = _unproven(request)
+    with _outcome(result):
         files = _files_to_check(request.destination)
         job = plan_job(request)
         _describe(result, job)
-        with Workers(_preload(job)) as workers:
-            _check_files(job, files, workers, result, progress)
-    except ExportError as error:
-        result.failure = error.as_failure()
-    result.timings["total"] = time.perf_counter() - started
+        with _temporary_folder() as references, Workers(_preload(job)) as workers:
+            _check_files(job, files, workers, references, result, progress)
     return result
 
 
@@ -397,21 +427,21 @@ def _files_to_check(folder: Path) -> list[CandidateFile]:
 
 
 def _check_files(
-    job: Job, files: list[CandidateFile], workers: Workers, result: TargetResult, progress: Progress
+    job: Job, files: list[CandidateFile], workers: Workers, references: Path, result: TargetResult, progress: Progress
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="onnx-export-reference-") as references:
-        referencing, candidate = workers.warm(_REFERENCE), workers.fresh(_CANDIDATE)
-        referencing.ask(job, Path(references))
-        progress("running PyTorch on the cases")
-        result.model.sha256 = fingerprint(job.folder, weights=job.weights).sha256
-        reference: Reference = referencing.answer()
-        referencing.stop()
-        result.notes += reference.notes
-        result.timings |= reference.timings
-        for file in files:
-            progress(f"checking {file.path.name} in ONNX Runtime")
-            checked = ask_candidate(candidate, job, file, Path(references))
-            result.files.append(checked.result)
-            result.timings["runtime"] = result.timings.get("runtime", 0.0) + checked.seconds
+    referencing = workers.warm(_REFERENCE)
+    candidate = workers.fresh(_CANDIDATE)
+    referencing.ask(job, references)
+    progress("running PyTorch on the cases")
+    result.model.sha256 = fingerprint(job.folder, weights=job.weights).sha256
+    reference: Reference = referencing.answer()
+    referencing.stop()
+    result.notes += reference.notes
+    result.timings |= reference.timings
+    for file in files:
+        progress(f"checking {file.path.name} in ONNX Runtime")
+        checked = ask_candidate(candidate, job, file, references)
+        result.files.append(checked.result)
+        result.timings["runtime"] = result.timings.get("runtime", 0.0) + checked.seconds
     result.packages = installed_packages()
     result.verdict = overall_verdict(file.verdict for file in result.files)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import re
+import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +21,10 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from onnx_export_action.errors import ExportError, load_error
-from onnx_export_action.export.source import weight_files
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.plan import Job
+
+_SHOWN = 3  # names in a message, the others counted
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,6 @@ def _config(job: Job) -> PreTrainedConfig:
 
 
 def _loaded(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
-    weight_files(job.folder)
     model, info = model_class.from_pretrained(
         job.folder,
         config=config,
@@ -67,7 +69,10 @@ def _loaded(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel
         trust_remote_code=job.trust_remote_code,
         local_files_only=True,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported below; transformers itself would only log which they are
     )
+    if info["mismatched_keys"]:
+        raise load_error(*_mismatch(job.folder, info["mismatched_keys"]))
     return LoadedModel(model, frozenset(info["missing_keys"]))
 
 
@@ -116,20 +121,32 @@ def _redraw(module: torch.nn.Module, name: str, parameter: torch.Tensor, generat
 def _explained(error: Exception, folder: Path) -> tuple[str, str | None]:
     text = _first_line(error)
     if isinstance(error, SafetensorError):
-        return f"{folder}: a safetensors file is damaged or truncated: {text}", "fetch or save the weights again"
-    if isinstance(error, (pickle.UnpicklingError, EOFError)) or "PytorchStreamReader" in text:
+        return f"{folder}: a safetensors file is damaged: {text}", "fetch or save the weights again"
+    if isinstance(error, pickle.UnpicklingError):
+        forbidden = re.search(r"GLOBAL ([\w.]{1,100})", str(error))
         return (
-            f"{folder}: pytorch_model.bin is damaged or holds more than tensors: {text}",
+            f"{folder}: pytorch_model.bin is damaged or holds more than tensors"
+            + (f": it names {forbidden[1]}, which was not run" if forbidden else ""),
             "it is read with weights_only; save the weights as safetensors",
         )
-    if "size mismatch" in str(error) or "mismatched sizes" in str(error).lower():
-        return f"{folder}: the weights have other shapes than config.json says: {_mismatch(error)}", None
+    if _reads_pickle(error):
+        return f"{folder}: pytorch_model.bin is damaged: {text}", "fetch or save the weights again"
     return f"{folder} could not be loaded: {type(error).__name__}: {text}", None
 
 
-def _mismatch(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if "ckpt" in line or "size mismatch" in line), _first_line(error))[:300]
+def _reads_pickle(error: Exception) -> bool:
+    """Whether the error comes out of ``torch.load``, which raises anything at all on a damaged file."""
+    return any(frame.f_code is torch.load.__code__ for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _mismatch(folder: Path, keys: Iterable[tuple[str, Any, Any]]) -> tuple[str, str]:
+    """Words for ``mismatched_keys`` of transformers: name, shape in the checkpoint, shape in the model."""
+    found = [f"{name} is {list(stored)}, not {list(wanted)}" for name, stored, wanted in sorted(keys)]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return (
+        f"{folder}: the weights have other shapes than config.json says: {'; '.join(found[:_SHOWN])}{more}",
+        "config.json and the weights belong to different models",
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,17 +8,27 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
+import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from onnx_export_action.errors import ExportError, load_error, plan_error
 
-WEIGHT_PATTERNS = ("*.safetensors", "pytorch_model*.bin")
+_SINGLE_NAMES = ("model.safetensors", "pytorch_model.bin")
 _INDEX_NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+WEIGHT_PATTERNS = ("model*.safetensors", "pytorch_model*.bin", *_INDEX_NAMES)
 _LFS_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _MAX_CONFIG_BYTES = 16 * 2**20
+_LENGTH_BYTES = 8
+_MAX_SAFETENSORS_HEADER = 100_000_000
+_TOO_MANY_REQUESTS = 429
+_HUB_TIMEOUT_SECONDS = 20.0
+_RETRY_SECONDS = (1.0, 2.0, 4.0)
+_LONGEST_WAIT_SECONDS = 60
 
 # Tokenizer, processor and generation files that belong beside the ONNX files, copied byte for byte.
 COMPANION_NAMES = (
@@ -94,12 +104,13 @@ def _fetch(source: str, revision: str | None, weights: str) -> ModelFolder:
         RevisionNotFoundError,
     )
 
-    patterns = [*COMPANION_NAMES, "*/config.json", *_INDEX_NAMES]
     named = f"{source} at {revision}" if revision else source
     try:
+        names = _names_on_hub(source, revision)
+        patterns = [*COMPANION_NAMES, "*/config.json"]
         if weights == "load":
-            patterns += _weight_patterns(source, revision)
-        folder = snapshot_download(source, revision=revision, allow_patterns=patterns)
+            patterns += WEIGHT_PATTERNS if names is None else _chosen_weights(names)
+        folder = snapshot_download(source, revision=revision, allow_patterns=patterns, local_files_only=names is None)
     except GatedRepoError as error:
         raise load_error(
             f"{named} is gated on the Hub", "accept its terms and give a token that may read it"
@@ -117,29 +128,55 @@ def _fetch(source: str, revision: str | None, weights: str) -> ModelFolder:
             "check the network and HF_HUB_OFFLINE, or give a local folder",
         ) from error
     except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no"
-        hint = "wait, or give a token: shared runners are rate-limited" if status == 429 else None  # noqa: PLR2004
-        raise load_error(f"the Hub answered {status} for {named}", hint) from error
-    except (OSError, ValueError) as error:
+        status = error.response.status_code
+        hint = "wait, or give a token: shared runners are rate-limited" if status == _TOO_MANY_REQUESTS else None
+        raise load_error(f"the Hub answered {status} for {named} ({constants.ENDPOINT})", hint) from error
+    except (OSError, ValueError, _network_error()) as error:
         raise load_error(f"{named} could not be fetched from {constants.ENDPOINT}: {_first_line(error)}") from error
     path = Path(folder)
     return ModelFolder(source, path, _commit_of(path))
 
 
-def _weight_patterns(source: str, revision: str | None) -> list[str]:
-    """Safetensors where the repository has them, else PyTorch's own format; never both."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+def _names_on_hub(source: str, revision: str | None) -> list[str] | None:
+    """Names of the repository's files; None when the Hub cannot be reached and the cache must do.
 
-    try:
-        names = HfApi().list_repo_files(source, revision=revision)
-    except (OfflineModeIsEnabled, LocalEntryNotFoundError, OSError) as error:
-        if isinstance(error, HfHubHTTPError):
-            raise
-        return list(WEIGHT_PATTERNS)  # whatever the cache holds
-    top = [name for name in names if "/" not in name]
-    safetensors = [name for name in top if name.endswith(".safetensors")]
-    return safetensors or [name for name in top if re.fullmatch(r"pytorch_model.*\.bin", name)]
+    A Hub that is busy or out of order is asked again, four times in all.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    for wait in (*_RETRY_SECONDS, None):
+        try:
+            info = HfApi().model_info(source, revision=revision, timeout=_HUB_TIMEOUT_SECONDS)
+        except HfHubHTTPError as error:
+            status = error.response.status_code
+            if wait is None or (status != _TOO_MANY_REQUESTS and status < 500):  # noqa: PLR2004 - the server's own
+                raise
+            time.sleep(_seconds_asked_for(error.response.headers) or wait)
+        except (OfflineModeIsEnabled, _network_error()):
+            break
+        else:
+            return [sibling.rfilename for sibling in info.siblings or []]
+    return None
+
+
+def _seconds_asked_for(headers: Mapping[str, str]) -> float | None:
+    """How long a rate-limited client should wait; None when the answer does not say, or asks for over a minute.
+
+    ``Retry-After`` as in RFC 9110, ``RateLimit`` as the Hub sends it: draft-ietf-httpapi-ratelimit-headers-09.
+    """
+    said = re.fullmatch(r"(\d+)", headers.get("retry-after", "")) or re.search(
+        r"\bt=(\d+)", headers.get("ratelimit", "")
+    )
+    seconds = int(said[1]) if said else 0
+    return float(seconds) if 0 < seconds <= _LONGEST_WAIT_SECONDS else None
+
+
+def _network_error() -> type[Exception]:
+    """Base class of what the Hub's client raises without an answer: from httpx, or httpx2 since huggingface_hub 2."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
 
 
 def _commit_of(snapshot: Path) -> str | None:
@@ -172,49 +209,92 @@ def read_model_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Weight files that loading would read, sorted by name; safetensors win over ``pytorch_model.bin``.
+    """Weight files that loading would read, sorted by name, chosen as transformers chooses.
 
     Raises:
-        ExportError: there are none, one is a Git LFS pointer, or the index names a shard that is missing.
+        ExportError: there are none, one is damaged or a Git LFS pointer, or the index names a shard that is missing.
     """
-    for pattern in WEIGHT_PATTERNS:
-        files = sorted(path for path in folder.glob(pattern) if path.is_file())
-        chosen = _indexed(folder, files) or files
-        if chosen:
-            for path in chosen:
-                _require_real_weights(path)
-            return chosen
-    raise load_error(
-        f"{folder} holds no weights (model.safetensors or pytorch_model.bin)",
-        "add them, or set `weights: random` (`--weights random`) to check the architecture alone",
-    )
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    chosen = _chosen_weights(names)
+    if not chosen:
+        raise load_error(
+            f"{folder} holds no weights (model.safetensors or pytorch_model.bin)",
+            "add them, or set `weights: random` (`--weights random`) to check the architecture alone",
+        )
+    files = _shards(folder / chosen[0]) if chosen[0] in _INDEX_NAMES else [folder / chosen[0]]
+    for path in files:
+        _require_whole(path)
+    return files
 
 
-def _indexed(folder: Path, files: list[Path]) -> list[Path]:
-    for name in _INDEX_NAMES:
-        index = folder / name
-        if not index.is_file() or not files or index.name.split(".")[1] != files[0].name.rsplit(".", 1)[1]:
-            continue
-        try:
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise load_error(f"{index} is not a weight index: {_first_line(error)}") from error
-        for shard in shards:
-            if not isinstance(shard, str) or Path(shard).name != shard:
-                raise load_error(f"{index} names a shard outside its folder: {shard!r}")
-            if not (folder / shard).is_file():
-                raise load_error(f"{index} names {shard}, which is missing", "fetch every shard (`git lfs pull`)")
-        return [folder / shard for shard in shards]
+def _chosen_weights(names: Iterable[str]) -> list[str]:
+    """Of a repository's file names, those of its weights: one file, or an index with its shards.
+
+    The order is that of transformers (``_get_resolved_checkpoint_files``): safetensors, its shards, PyTorch's own.
+    """
+    present = set(names)
+    for single, index in zip(_SINGLE_NAMES, _INDEX_NAMES, strict=True):
+        if single in present:
+            return [single]
+        if index in present:
+            stem, ending = single.rsplit(".", 1)
+            return [index, *sorted(name for name in present if re.fullmatch(rf"{stem}[^/]+\.{ending}", name))]
     return []
 
 
-def _require_real_weights(path: Path) -> None:
-    with path.open("rb") as file:
-        if file.read(len(_LFS_POINTER_START)) == _LFS_POINTER_START:
-            raise load_error(
-                f"{path} is a Git LFS pointer, not the weights",
-                "run `git lfs pull`, or set `lfs: true` on actions/checkout",
-            )
+def _shards(index: Path) -> list[Path]:
+    try:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise load_error(f"{index} is not a weight index: {_first_line(error)}") from error
+    for shard in named:
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise load_error(f"{index} names a shard outside its folder: {shard!r}")
+        if not (index.parent / shard).is_file():
+            raise load_error(f"{index} names {shard}, which is missing", "fetch every shard (`git lfs pull`)")
+    if not named:
+        raise load_error(f"{index} names no shards", "save the weights again")
+    return [index.parent / shard for shard in sorted(named)]
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse what cannot be loaded before seconds are spent on importing what would load it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_POINTER_START))
+            if start == _LFS_POINTER_START:
+                raise load_error(
+                    f"{path} is a Git LFS pointer, not the weights",
+                    "run `git lfs pull`, or set `lfs: true` on actions/checkout",
+                )
+            damage = _safetensors_damage(file) if path.suffix == ".safetensors" else _pickle_damage(path, start)
+    except OSError as error:
+        raise load_error(f"{path} cannot be read: {error.strerror}") from error
+    if damage is not None:
+        raise load_error(f"{path} is damaged or truncated: {damage}", "fetch or save the weights again")
+
+
+def _safetensors_damage(file: BinaryIO) -> str | None:
+    """What contradicts the format, None where nothing does: https://huggingface.co/docs/safetensors#format."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, _MAX_SAFETENSORS_HEADER):
+        return f"{size} bytes do not hold its header"
+    try:
+        tensors = json.loads(file.read(length))
+        end = max((tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"), default=0)
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError):
+        return "its header is not that of safetensors"
+    expected = _LENGTH_BYTES + length + end
+    return None if size == expected else f"it has {size} bytes, its header says {expected}"
+
+
+def _pickle_damage(path: Path, start: bytes) -> str | None:
+    """PyTorch writes a zip archive, whose directory is at its end; before 1.6 it wrote a plain pickle."""
+    if not start:
+        return "it is empty"
+    return "its end is missing" if start.startswith(b"PK") and not zipfile.is_zipfile(path) else None
 
 
 def needs_remote_code(config: dict[str, Any]) -> bool:
