@@ -37,7 +37,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/compare_with_optimum.py
+	$(BIN)/python -m benchmarks.compare_with_optimum
 
 clean:
 	rm -rf $(VENV) .bench examples/demo/artifacts examples/demo/models/minilm

@@ -258,8 +258,7 @@ class _Run:
             referencing.ask(self._job, self._references)
         outcome = self._exported(exporting)
         if referencing is not None and candidate is not None:
-            self._reference(referencing)
-            outcome = self._proven(candidate, outcome)
+            outcome = self._proven(candidate, outcome, referencing)
         write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST_NAME)
         with uninterrupted():
             install_artifact(self._staging, self._job.destination, earlier_files(self._job.destination))
@@ -281,9 +280,11 @@ class _Run:
         self._add_timings(reference.timings)
         self._add_peak(reference.peak_rss_bytes)
 
-    def _proven(self, candidate: Worker[CheckedFile], outcome: ExportOutcome) -> ExportOutcome:
+    def _proven(
+        self, candidate: Worker[CheckedFile], outcome: ExportOutcome, referencing: Worker[Reference]
+    ) -> ExportOutcome:
         """Check every file; with engine auto, let torch.export try where the tracer's file is wrong."""
-        files = self._checked(candidate, outcome, self._staging)
+        files = self._checked(candidate, outcome, self._staging, referencing)
         failure = next((file.failure for file in files if file.failure is not None and _engine_may_help(file)), None)
         if self._job.engine == "auto" and failure is not None:
             self._progress("the tracer's file is wrong; trying torch.export")
@@ -312,26 +313,26 @@ class _Run:
             install_artifact(second, self._staging, [])
         return outcome, files
 
-    def _checked(self, candidate: Worker[CheckedFile], outcome: ExportOutcome, folder: Path) -> list[FileResult]:
+    def _checked(
+        self,
+        candidate: Worker[CheckedFile],
+        outcome: ExportOutcome,
+        folder: Path,
+        referencing: Worker[Reference] | None = None,
+    ) -> list[FileResult]:
         results = []
         for file in outcome.files:
-            self._progress(f"checking {Path(file.path).name} in ONNX Runtime")
-            results.append(self._checked_file(candidate, file, folder))
+            asked = _candidate_file(file, folder)
+            candidate.ask(self._job, asked, self._references)
+            if referencing is not None:  # ONNX Runtime loads the first file while PyTorch still runs
+                self._reference(referencing)
+                referencing = None
+            self._progress(f"checking {asked.path.name} in ONNX Runtime")
+            checked = answer_of(candidate, asked)
+            self._add_timings({"runtime": checked.seconds})
+            self._add_peak(checked.peak_rss_bytes)
+            results.append(checked.result)
         return results
-
-    def _checked_file(self, candidate: Worker[CheckedFile], file: OnnxFileRecord, folder: Path) -> FileResult:
-        asked = CandidateFile(
-            path=folder / file.path,
-            name=file.path,
-            components=file.components,
-            engine=file.engine,
-            opset=file.opset,
-            sha256=file.sha256,
-        )
-        checked = ask_candidate(candidate, self._job, asked, self._references)
-        self._add_timings({"runtime": checked.seconds})
-        self._add_peak(checked.peak_rss_bytes)
-        return checked.result
 
     def _add_timings(self, timings: dict[str, float]) -> None:
         for name, seconds in timings.items():
@@ -371,9 +372,19 @@ def _engine_may_help(file: FileResult) -> bool:
     return failing_case or differs or not file.cases
 
 
-def ask_candidate(candidate: Worker[CheckedFile], job: Job, asked: CandidateFile, references: Path) -> CheckedFile:
-    """Check one file; a process that dies over it gives verdict error, never pass."""
-    candidate.ask(job, asked, references)
+def _candidate_file(file: OnnxFileRecord, folder: Path) -> CandidateFile:
+    return CandidateFile(
+        path=folder / file.path,
+        name=file.path,
+        components=file.components,
+        engine=file.engine,
+        opset=file.opset,
+        sha256=file.sha256,
+    )
+
+
+def answer_of(candidate: Worker[CheckedFile], asked: CandidateFile) -> CheckedFile:
+    """What the candidate's process says of one file; one that dies over it gives verdict error, never pass."""
     try:
         return candidate.answer()
     except ExportError as error:
@@ -440,7 +451,8 @@ def _check_files(
     result.timings |= reference.timings
     for file in files:
         progress(f"checking {file.path.name} in ONNX Runtime")
-        checked = ask_candidate(candidate, job, file, references)
+        candidate.ask(job, file, references)
+        checked = answer_of(candidate, file)
         result.files.append(checked.result)
         result.timings["runtime"] = result.timings.get("runtime", 0.0) + checked.seconds
     result.packages = installed_packages()

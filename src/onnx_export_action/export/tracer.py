@@ -37,16 +37,15 @@ def trace(call: ModelCall, *, opset: int) -> WeightlessGraph:
         ExportError: the model cannot be traced, or the tracer lost one of its inputs.
     """
     inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
-    with _quiet(), torch.no_grad():
+    with _quiet(), _recorded_shapes(call.module) as output_shapes, torch.no_grad():
         try:
-            outputs = call.module(*inputs)
             graph = _traced_graph(call, inputs, opset)
         except ExportError:
             raise
         except Exception as error:  # the tracer raises whatever the model's own code or any symbolic function raises
             raise ExportError(f"the tracer failed: {_first_lines(error)}", stage=Stage.EXPORT) from error
     shapes = {name: tuple(tensor.shape) for name, tensor in call.dummy_inputs.items()}
-    shapes |= {name: tuple(tensor.shape) for name, tensor in zip(call.output_names, outputs, strict=True)}
+    shapes |= dict(zip(call.output_names, output_shapes, strict=True))
     _require_names(graph.model, call)
     name_axes(graph.model, call.dynamic_axes, shapes)
     strip_weight_prefix(graph, "model.")
@@ -59,19 +58,20 @@ def _traced_graph(call: ModelCall, inputs: tuple[torch.Tensor, ...], opset: int)
     # weights, which ``graph.write_graph`` later streams to disk from where they are.
     register_missing_operators()
     buffer = io.BytesIO()
-    torch.onnx.export(
-        call.module,
-        inputs,
-        buffer,
-        dynamo=False,
-        export_params=False,
-        keep_initializers_as_inputs=True,
-        do_constant_folding=False,
-        opset_version=opset,
-        input_names=call.input_names,
-        output_names=call.output_names,
-        dynamic_axes=call.dynamic_axes,
-    )
+    with _shapes_inferred_without_weights():
+        torch.onnx.export(
+            call.module,
+            inputs,
+            buffer,
+            dynamo=False,
+            export_params=False,
+            keep_initializers_as_inputs=True,
+            do_constant_folding=False,
+            opset_version=opset,
+            input_names=call.input_names,
+            output_names=call.output_names,
+            dynamic_axes=call.dynamic_axes,
+        )
     return attach_weights(onnx.load_model_from_string(buffer.getvalue()), call.module, call.input_names)
 
 
@@ -88,20 +88,45 @@ def _first_lines(error: Exception) -> str:
 
 
 @contextmanager
+def _recorded_shapes(module: torch.nn.Module) -> Iterator[list[tuple[int, ...]]]:
+    """Shapes of the module's outputs in the traced call, which saves a call of its own."""
+    shapes: list[tuple[int, ...]] = []
+
+    def record(_: torch.nn.Module, __: object, outputs: tuple[torch.Tensor, ...]) -> None:
+        shapes[:] = [tuple(int(size) for size in tensor.shape) for tensor in outputs]
+
+    hook = module.register_forward_hook(record)
+    try:
+        yield shapes
+    finally:
+        hook.remove()
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
-    # Every shape a model reads in Python gives a TracerWarning; whether it matters is what validation finds out.
-    # A failing trace prints its whole graph to stdout; the exception says what matters. Torch's own switch for it is
-    # turned on again by every export (torch 2.13, `setup_onnx_logging` tests the function `_jit_is_onnx_log_enabled`
-    # instead of calling it), so the printing itself is replaced.
-    log = torch._C._jit_onnx_log
-    torch._C._jit_onnx_log = _log_nothing
+    # A failing trace logs its whole graph; the exception says what matters. Every shape a model reads in Python gives
+    # a TracerWarning; whether it matters is what validation finds out.
+    log_enabled = torch._C._jit_is_onnx_log_enabled()
+    torch._C._jit_set_onnx_log_enabled(False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        torch._C._jit_onnx_log = log
+        torch._C._jit_set_onnx_log_enabled(log_enabled)
 
 
-def _log_nothing(*_: object) -> None:
-    """What a failing trace logs to."""
+@contextmanager
+def _shapes_inferred_without_weights() -> Iterator[None]:
+    """Keep the weights out of the tracer's shape inference.
+
+    The pass copies every parameter into a protobuf, twice: 7 of the 11 seconds that tracing gpt2 took, and twice its
+    weights in memory. It reads the values of shape arguments only, which no parameter is. (torch 2.13; there is no
+    public switch.)
+    """
+    infer = torch._C._jit_pass_onnx_graph_shape_type_inference
+    torch._C._jit_pass_onnx_graph_shape_type_inference = lambda graph, _parameters, opset: infer(graph, {}, opset)
+    try:
+        yield
+    finally:
+        torch._C._jit_pass_onnx_graph_shape_type_inference = infer

@@ -36,7 +36,7 @@ from onnx_export_action.validation.records import (
     CaseRecord,
     CheckedFile,
     ComponentRecord,
-    read_reference,
+    wait_for_reference,
 )
 from onnx_export_action.validation.similarity import sample_similarities
 from onnx_export_action.validation.tolerance import DeclaredTolerances, tolerance_of
@@ -48,6 +48,7 @@ _FATAL_ONLY = 4
 def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: Path) -> CheckedFile:
     """Run every case through the file and judge it, with the tolerances of the ``user`` (a job has them)."""
     started = time.perf_counter()
+    waited = 0.0
     result = FileResult(
         path=file.name,
         bytes=_size(file.path),
@@ -60,28 +61,32 @@ def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: 
     if file.sha256 is not None and file.sha256 != result.sha256:
         result.failure = _failure("the file changed after it was written", "something else writes to the output folder")
     else:
-        _judge(result, user, file, reference_folder)
+        waited = _judge(result, user, file, reference_folder)
     return CheckedFile(
         result=result,
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - started - waited,
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
 
 
-def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, folder: Path) -> None:
-    reference = read_reference(folder)
-    records = [reference.component(name) for name in file.components]
+def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, folder: Path) -> float:
+    """Fill in the result; returns the seconds spent waiting for the reference."""
     try:
         session = open_session(file.path)
     except Exception as error:  # onnxruntime raises its own unexported classes for any unusable file
         result.failure = _failure(f"ONNX Runtime does not load the file: {_first_line(error)}")
-        return
+        return 0.0
+    loaded = time.perf_counter()
+    reference = wait_for_reference(folder)
+    waited = time.perf_counter() - loaded
+    records = [reference.component(name) for name in file.components]
     interface_problem = _interface_problem(session, records)
     if interface_problem is not None:
         result.verdict = Verdict.FAIL
         result.failure = _failure(*interface_problem)
-        return
-    _Check(session, user, records, folder).run(result)
+    else:
+        _Check(session, user, records, folder).run(result)
+    return waited
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:

@@ -5,6 +5,7 @@ The reference process leaves an index, and one safetensors file a case; the cand
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from onnx_export_action.results import FileResult
 
 REFERENCE_INDEX = "reference.json"
 INPUT_PREFIX, OUTPUT_PREFIX = "input:", "output:"
+_POLL_SECONDS = 0.01
 
 
 class CaseRecord(msgspec.Struct, kw_only=True):
@@ -68,11 +70,18 @@ class Reference(msgspec.Struct, kw_only=True):
 
 def write_reference(reference: Reference, folder: Path) -> None:
     """Write the index last: where it is, every case file is complete."""
-    (folder / REFERENCE_INDEX).write_bytes(msgspec.json.encode(reference))
+    partial = folder / f"{REFERENCE_INDEX}.partial"
+    partial.write_bytes(msgspec.json.encode(reference))
+    partial.rename(folder / REFERENCE_INDEX)
 
 
-def read_reference(folder: Path) -> Reference:
-    """Read the index that :func:`write_reference` wrote."""
+def wait_for_reference(folder: Path) -> Reference:
+    """Read the index that :func:`write_reference` writes, waiting until it is there.
+
+    The candidate loads its file meanwhile; whoever started both ends the wait when the reference fails.
+    """
+    while not (folder / REFERENCE_INDEX).exists():
+        time.sleep(_POLL_SECONDS)
     return msgspec.json.decode((folder / REFERENCE_INDEX).read_bytes(), type=Reference)
 
 
