@@ -41,7 +41,7 @@ class ForUsers(click.Command):
         try:
             code = super().main(*args, **kwargs)
         except ExportError as error:
-            _complain(error)
+            _complain(error.message, error.hint)
             code = ExitCode.USAGE if error.stage is Stage.PLAN else ExitCode.ERROR
         except click.ClickException as error:
             error.show()
@@ -75,10 +75,11 @@ def _place_of(error: Exception) -> str:
     return printable(f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
 
 
-def _complain(error: ExportError) -> None:
-    click.echo(f"error: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+def _complain(message: str, hint: str | None) -> None:
+    """Messages quote what a model's files say: each line is made harmless to a terminal and to a workflow's log."""
+    click.echo("\n".join(printable(line) for line in f"error: {message}".splitlines()), err=True)
+    if hint:
+        click.echo(f"  {printable(hint)}", err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -262,9 +263,7 @@ def _report_and_judge(results: list[TargetResult]) -> ExitCode:
 def complain_of(result: TargetResult) -> None:
     """Say on stderr why a target has no files; why a file is wrong is in its own result."""
     if result.failure is not None:
-        click.echo(f"error: {result.target}: {result.failure.message}", err=True)
-        if result.failure.hint:
-            click.echo(f"  {result.failure.hint}", err=True)
+        _complain(f"{result.target}: {result.failure.message}", result.failure.hint)
 
 
 @main.command()

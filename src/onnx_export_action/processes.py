@@ -20,7 +20,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -167,6 +167,7 @@ def _starting() -> Iterator[None]:
 
     Importing torch makes folders in the temporary folder, and ONNX Runtime (1.31) leaves a file ``.ses`` there.
     """
+    resource_tracker.ensure_running()  # every start would start it, and thereby (in 3.11) let Ctrl-C through again
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(_scratch_folder())
     try:
