@@ -41,11 +41,11 @@ def schema_findings(root: Node, path: str) -> list[Finding]:
     schema = settings_schema()
     wording = _Wording(root, path, schema)
     errors = list(islice(jsonschema_rs.validator_for(schema).iter_errors(root.plain()), _MAX_FINDINGS))
-    of_wrong_type = {tuple(error.instance_path) for error in errors if error.kind.name == "type"}
+    of_wrong_type = {wording.place(error) for error in errors if error.kind.name == "type"}
     worded = (
         finding
         for error in errors
-        if error.kind.name == "type" or tuple(error.instance_path) not in of_wrong_type
+        if error.kind.name == "type" or wording.place(error) not in of_wrong_type
         for finding in wording.findings(error)
     )
     findings = list(islice(worded, _MAX_FINDINGS))
@@ -70,8 +70,15 @@ class _Wording:
         self._path = path
         self._schema = schema
 
+    def place(self, error: Any) -> DocumentPath:
+        """The path to the value; the validator gives a key that is digits alone as a number."""
+        place: DocumentPath = ()
+        for step in error.instance_path:
+            place = (*place, str(step) if isinstance(self._root.at(place).value, dict) else step)
+        return place
+
     def findings(self, error: Any) -> Iterator[Finding]:
-        place = tuple(error.instance_path)
+        place = self.place(error)
         node = self._root.at(place)
         if node.broken:
             yield Finding(place, None)

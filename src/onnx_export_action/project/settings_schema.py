@@ -63,6 +63,30 @@ def settings_schema() -> Schema:
                 "additionalProperties": False,
                 "properties": {key: schema for key, schema in keys.items() if key not in OWN_KEYS},
             },
+            "hooks": {
+                "description": "What the pre-commit hooks leave out.",
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "ignore": {
+                        "description": "Rule name -> patterns of the paths whose findings are left out.",
+                        "type": "object",
+                        "propertyNames": {
+                            "pattern": "^[a-z0-9-]{1,100}" + _END,
+                            "patternErrorMessage": "the name of a rule, such as pickle-weights",
+                        },
+                        "additionalProperties": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {
+                                "type": "string",
+                                "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + _END,
+                                "patternErrorMessage": "a path pattern, such as 'models/old/*'",
+                            },
+                        },
+                    },
+                },
+            },
             "targets": {
                 "description": "The models to export.",
                 "type": "array",

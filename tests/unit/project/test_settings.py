@@ -248,7 +248,7 @@ def test_the_error_is_one_line_per_problem_and_survives_a_process(repository: Pa
     path = repository / "onnx-export.yaml"
     assert str(error).splitlines() == [
         f"{path}:2:10: targets is empty: give at least one entry",
-        f"{path}:3:1: unknown key 'taks': valid keys are version, defaults, targets",
+        f"{path}:3:1: unknown key 'taks': valid keys are version, defaults, hooks, targets",
     ]
     assert error.as_failure().stage is Stage.PLAN
     assert pickle.loads(pickle.dumps(error)).problems == error.problems
