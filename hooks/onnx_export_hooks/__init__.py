@@ -1,0 +1,1 @@
+"""Pre-commit hooks: what would break an ONNX export, said at the commit, without torch and without the network."""

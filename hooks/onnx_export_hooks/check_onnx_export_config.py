@@ -1,0 +1,156 @@
+"""check-onnx-export-config: onnx-export.yaml against its format, and against the models it names."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from onnx_export_action.errors import ExportError
+from onnx_export_action.project.document import Node, read_document
+from onnx_export_action.project.problems import did_you_mean, quoted
+from onnx_export_action.project.settings import SettingsError, load_settings
+from onnx_export_action.project.targets import Target
+from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
+from onnx_export_hooks.exporting import Plan, export_plan, exported_task
+from onnx_export_hooks.findings import Finding, finding, from_problem
+from onnx_export_hooks.model_config import ModelConfig, read_model_config
+from onnx_export_hooks.repository import Repository
+from onnx_export_hooks.rules import CONFIG_HOOK, RULES
+
+LOOSEST_TOLERANCE = 0.1
+WEIGHT_PATTERNS = ("*.safetensors", "pytorch_model*.bin")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the hook on the files named in ``argv``."""
+    return run_hook(HOOK, argv)
+
+
+def check(files: list[Path], _: Repository, __: argparse.Namespace) -> Iterator[Finding]:
+    """All that is wrong with each configuration file."""
+    for path in files:
+        yield from check_settings(path)
+
+
+def check_settings(path: Path) -> Iterator[Finding]:
+    """The format first; the meaning of its targets where the format is right."""
+    try:
+        targets = load_settings(path).targets
+    except SettingsError as error:
+        yield from (from_problem(problem, "settings") for problem in error.problems)
+        return
+    root, _ = read_document(path)
+    if root is None:
+        return
+    yield from _unknown_rules(path, root)
+    places = {target.name: _TargetPlaces(path, root, index) for index, target in enumerate(targets)}
+    for target in targets:
+        yield from _tolerances(target, places[target.name])
+        yield from _target(target, places[target.name])
+
+
+class _TargetPlaces:
+    """Where the keys of one target stand; a key that comes from the defaults stands there."""
+
+    def __init__(self, path: Path, root: Node, index: int) -> None:
+        self._path = path
+        self._sections: list[list[str | int]] = [["targets", index], ["defaults"]]
+        self._root = root
+
+    def finding(self, rule: str, steps: list[str], message: str, hint: str | None = None) -> Finding:
+        """A finding at the key that the steps lead to, or at the nearest place above it."""
+        return finding(self._path, self._place(steps), rule, message, hint)
+
+    def _place(self, steps: list[str]) -> tuple[int, int]:
+        for end in range(len(steps), 0, -1):
+            for section in self._sections:
+                try:
+                    entry = self._root.at([*section, *steps[: end - 1]]).entry(steps[end - 1])
+                except (KeyError, IndexError):
+                    continue
+                return entry.line, entry.column
+        node = self._root.at(self._sections[0])
+        return node.line, node.column
+
+
+def _unknown_rules(path: Path, root: Node) -> Iterator[Finding]:
+    try:
+        ignored = root.at(["hooks", "ignore"]).value
+    except (KeyError, IndexError):
+        return
+    for name, entry in ignored.items() if isinstance(ignored, dict) else ():
+        if name not in RULES:
+            hint = did_you_mean(name, RULES) or f"the rules are {', '.join(RULES)}"
+            yield finding(path, (entry.line, entry.column), "unknown-rule", f"there is no rule {quoted(name)}", hint)
+
+
+def _target(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
+    if target.folder is None:
+        return
+    if not (target.folder / "config.json").is_file():
+        message = f"the model of {target.name} has no config.json"
+        yield places.finding("target-model", ["model"], message, "give the folder that `save_pretrained` wrote")
+        return
+    if target.weights == "load" and not _has_weights(target.folder):
+        hint = "add them, or check the architecture alone with 'weights: random'"
+        yield places.finding("target-model", ["model"], f"the model of {target.name} has no weights", hint)
+    config, _ = read_model_config(target.folder / "config.json")
+    if config is not None and config.model_type is not None:
+        yield from _meaning(target, config, places)
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(path.is_file() for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern))
+
+
+def _meaning(target: Target, config: ModelConfig, places: _TargetPlaces) -> Iterator[Finding]:
+    """What the target says, against what its model type can do."""
+    try:
+        task = exported_task(target, config)
+    except ExportError as error:
+        yield places.finding("task-not-exportable", ["task"], f"{target.name}: {error.message}", error.hint)
+        return
+    plan = export_plan(config, task)
+    if plan is None:
+        return
+    yield from _outputs(target, plan, places)
+    yield from _shapes(target, plan, places)
+
+
+def _outputs(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Finding]:
+    outputs = plan.outputs()
+    for variant, bounds in target.tolerance.items():
+        for name in bounds:
+            if name not in outputs:
+                hint = did_you_mean(name, outputs) or f"its outputs are {', '.join(outputs[:5])}"
+                message = f"{target.name} has no output {quoted(name)}"
+                yield places.finding("unknown-output", ["tolerance", variant, name], message, hint)
+
+
+def _tolerances(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
+    for variant, bounds in target.tolerance.items():
+        for name, bound in bounds.items():
+            loose = max(bound.atol or 0.0, bound.rtol or 0.0)
+            if variant == "fp32" and loose > LOOSEST_TOLERANCE:
+                message = (
+                    f"a tolerance of {loose:g} accepts wrong files: {LOOSEST_TOLERANCE:g} is the most that makes sense"
+                )
+                yield places.finding("loose-tolerance", ["tolerance", variant, name], message)
+
+
+def _shapes(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Finding]:
+    for name, sizes in target.shapes.items():
+        limit = plan.limits.get(name)
+        refused = [] if limit is None else [size for size in sizes if not limit.allows(size)]
+        if refused:
+            message = f"{target.name}: {name} cannot be {refused[0]}"
+            yield places.finding("shape-out-of-range", ["shapes", name], message, str(limit))
+
+
+HOOK = Hook(
+    name=CONFIG_HOOK,
+    description="Check onnx-export.yaml: its format, and what it says of the models it names.",
+    accepts=lambda path: path.name == SETTINGS_NAME,
+    check=check,
+)
