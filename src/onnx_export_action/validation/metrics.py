@@ -117,9 +117,8 @@ class OutputMetrics:
         self.max_abs = max(self.max_abs or 0.0, max_abs)
         self.p99_abs = max(self.p99_abs or 0.0, _quantile(error))
         # Relative errors of numbers below the absolute tolerance say nothing.
-        large = magnitude > self.tolerance.atol
-        if large.any():
-            self.max_rel = max(self.max_rel or 0.0, float((error[large] / magnitude[large]).max()))
+        relative = error / np.where(magnitude > self.tolerance.atol, magnitude, np.inf)
+        self.max_rel = max(self.max_rel or 0.0, float(relative.max()))
         return float((error / allowed).max()), max_abs
 
     def count_argmax(self, reference: Array, candidate: Array, valid: Array | None) -> None:
