@@ -245,6 +245,7 @@ class _Run:
         self._references = references
         self._result = result
         self._progress = progress
+        self._candidate_died = False
 
     def carry_out(self, *, validate: bool) -> None:
         self._progress(f"loading and exporting {self._job.model_type} for {self._job.task}")
@@ -286,7 +287,7 @@ class _Run:
         """Check every file; with engine auto, let torch.export try where the tracer's file is wrong."""
         files = self._checked(candidate, outcome, self._staging, referencing)
         failure = next((file.failure for file in files if file.failure is not None and _engine_may_help(file)), None)
-        if self._job.engine == "auto" and failure is not None:
+        if self._job.engine == "auto" and failure is not None and not self._candidate_died:
             self._progress("the tracer's file is wrong; trying torch.export")
             outcome, files = self._second_engine(candidate, failure) or (outcome, files)
         self._result.files = files
@@ -329,6 +330,7 @@ class _Run:
                 referencing = None
             self._progress(f"checking {asked.path.name} in ONNX Runtime")
             checked = answer_of(candidate, asked)
+            self._candidate_died |= checked.died
             self._add_timings({"runtime": checked.seconds})
             self._add_peak(checked.peak_rss_bytes)
             results.append(checked.result)
@@ -399,7 +401,7 @@ def answer_of(candidate: Worker[CheckedFile], asked: CandidateFile) -> CheckedFi
             verdict=Verdict.ERROR,
             failure=failure,
         )
-        return CheckedFile(result=result, seconds=0.0, peak_rss_bytes=0)
+        return CheckedFile(result=result, seconds=0.0, peak_rss_bytes=0, died=True)
 
 
 def check_folder(request: Request, *, progress: Progress) -> TargetResult:

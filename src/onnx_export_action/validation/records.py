@@ -101,8 +101,9 @@ class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What the candidate process answers."""
+    """What the candidate process answers, or what stands in for its answer when it died."""
 
     result: FileResult
     seconds: float
     peak_rss_bytes: int
+    died: bool = False
