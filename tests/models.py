@@ -107,6 +107,8 @@ def tiny_checkpoint(
     recipe = RECIPES[kind]
     tokenizer = recipe.tokenizer() if recipe.tokenizer else None
     configuration = recipe.config(tokenizer)
+    if task == "question-answering":
+        configuration.num_labels = 2  # where the answer starts and where it ends
     for name, value in config.items():
         setattr(configuration, name, value)
     model = build_model(configuration, _auto_class(recipe, task or recipe.task), seed=seed)

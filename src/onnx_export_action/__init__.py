@@ -1,8 +1,8 @@
 """Exports Hugging Face models to ONNX, proves that the files compute what PyTorch computes, and reports.
 
-The functions for models in memory are here: ``export``, ``validate_model_outputs``, ``convert_to_onnx``, with
-``ValidationError``, ``TasksManager`` and ``onnx_config``. They are loaded when first asked for, because torch takes
-seconds and most of the package works without it.
+The functions for models in memory are here: ``export``, ``validate_model_outputs`` and ``convert_to_onnx``, with
+``ValidationError``, ``TasksManager``, the base classes of configurations and ``onnx_config``. They are loaded when
+first asked for, because torch takes seconds and most of the package works without it.
 """
 
 import importlib
@@ -19,10 +19,18 @@ if TYPE_CHECKING:
         export,
         validate_model_outputs,
     )
-    from onnx_export_action.onnx_config import TasksManager
+    from onnx_export_action.onnx_config import (
+        OnnxConfig,
+        OnnxConfigWithPast,
+        OnnxSeq2SeqConfigWithPast,
+        TasksManager,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
+    "OnnxConfig",
+    "OnnxConfigWithPast",
+    "OnnxSeq2SeqConfigWithPast",
     "TasksManager",
     "ValidationError",
     "convert_to_onnx",
@@ -32,6 +40,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "OnnxConfig": "onnx_export_action.onnx_config",
+    "OnnxConfigWithPast": "onnx_export_action.onnx_config",
+    "OnnxSeq2SeqConfigWithPast": "onnx_export_action.onnx_config",
     "TasksManager": "onnx_export_action.onnx_config",
     "ValidationError": "onnx_export_action.library",
     "convert_to_onnx": "onnx_export_action.library",

@@ -201,14 +201,14 @@ def convert_to_onnx(
     first output is called ``output``. Axes 0 and 1 of every input are dynamic: ``batch_size`` and ``sequence``.
 
     Raises:
-        ExportError: the model is not on the CPU, the tracer cannot export it, or the file cannot be written.
+        ExportError: the model is not on the CPU or does not take these inputs, the tracer cannot export it, or the
+            file cannot be written.
     """
     model = _in_float32(model_pytorch)
     inputs = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in inputs_pytorch.items()}
     module = FirstOutput(model, list(inputs))
     with _evaluation_mode(model):
-        with torch.inference_mode():
-            (output,) = module(*inputs.values())
+        output = _output_of(module, inputs)
         axes = {name: _first_two_axes(tensor) for name, tensor in inputs.items()}
         lengths = {tensor.shape[1] for tensor in inputs.values() if tensor.ndim > 1}
         per_token = output.ndim > 1 and output.shape[1] in lengths
@@ -216,6 +216,17 @@ def convert_to_onnx(
         captured = capture(ModelCall(module, list(inputs), ["output"], inputs, axes), opset=opset, engine=TRACER)
     sign(captured.graph, task="unknown", model_type=_model_type(model), engine=captured.engine)
     _write(captured.graph, Path(output_path))
+
+
+def _output_of(module: FirstOutput, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    try:
+        with torch.inference_mode():
+            return module(*inputs.values())[0]
+    except Exception as error:  # whatever the model's own code raises on these inputs
+        raise ExportError(
+            f"PyTorch itself does not run the model on {', '.join(inputs)}: {type(error).__name__}: {error}",
+            stage=Stage.EXPORT,
+        ) from error
 
 
 def _first_two_axes(tensor: torch.Tensor) -> dict[int, str]:

@@ -104,16 +104,22 @@ def _recorded_shapes(module: torch.nn.Module) -> Iterator[list[tuple[int, ...]]]
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # A failing trace logs its whole graph; the exception says what matters. Every shape a model reads in Python gives
-    # a TracerWarning; whether it matters is what validation finds out.
-    log_enabled = torch._C._jit_is_onnx_log_enabled()
-    torch._C._jit_set_onnx_log_enabled(False)
+    # Every shape a model reads in Python gives a TracerWarning; whether it matters is what validation finds out.
+    # A failing trace prints its whole graph to stdout; the exception says what matters. Torch's own switch for it is
+    # turned on again by every export (torch 2.13, `setup_onnx_logging` tests the function `_jit_is_onnx_log_enabled`
+    # instead of calling it), so the printing itself is replaced.
+    log = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = _log_nothing
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        torch._C._jit_set_onnx_log_enabled(log_enabled)
+        torch._C._jit_onnx_log = log
+
+
+def _log_nothing(*_: object) -> None:
+    """What a failing trace logs to."""
 
 
 @contextmanager
