@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir
@@ -82,7 +83,6 @@ class _Wrapper(torch.nn.Module):
         # Neutral names: an argument must be an identifier, and an output is renamed later whatever it is called.
         self.arguments = {f"input_{index}": name for index, name in enumerate(call.input_names)}
         self.results = [f"output_{index}" for index in range(len(call.output_names))]
-        self.eval()
 
     def forward(self, **tensors: torch.Tensor) -> dict[str, torch.Tensor]:
         outputs = self.module(*(tensors[argument] for argument in self.arguments))
@@ -98,24 +98,30 @@ def _exported_model(call: ModelCall, opset: int) -> onnx_ir.Model:
         argument: dict.fromkeys(call.dynamic_axes.get(name, {}), torch.export.Dim.AUTO)
         for argument, name in wrapper.arguments.items()
     }
-    try:
-        with _quiet():
-            from transformers.exporters import OnnxConfig, OnnxExporter
-
-            config = OnnxConfig(dynamic_shapes=dynamic_shapes, opset_version=opset, optimize=False)
-            model = OnnxExporter().export(wrapper, inputs, config).program
+    with _quiet(), _evaluating(wrapper):
+        exporter, config_class = _exporter()
+        try:
+            config = config_class(dynamic_shapes=dynamic_shapes, opset_version=opset, optimize=False)
+            model = exporter.export(wrapper, inputs, config).program
             _optimize(model)
-            return model
-    except ExportError:
-        raise
-    except ImportError as error:
+        except ExportError:
+            raise
+        except Exception as error:  # torch.export raises whatever the model's own code or any of its passes raises
+            raise ExportError(f"torch.export failed: {_explained(error)}", stage=Stage.EXPORT) from error
+    return model
+
+
+def _exporter() -> tuple[Any, type]:
+    try:
+        from transformers.exporters import OnnxConfig, OnnxExporter
+
+        return OnnxExporter(), OnnxConfig
+    except ImportError as error:  # too old a transformers, or a torch or onnxscript too old for it
         raise ExportError(
-            f"torch.export needs transformers.exporters: {_one_line(error)}",
+            f"torch.export cannot be used here: {_one_line(error)}",
             stage=Stage.EXPORT,
             hint="upgrade transformers, torch and onnxscript, or use `engine: tracer`",
         ) from error
-    except Exception as error:  # torch.export raises whatever the model's own code or any of its passes raises
-        raise ExportError(f"torch.export failed: {_explained(error)}", stage=Stage.EXPORT) from error
 
 
 def _optimize(model: onnx_ir.Model) -> None:
@@ -246,16 +252,26 @@ def _memory(tensor: torch.Tensor) -> tuple[object, ...]:
 
 
 def _weightless(model: onnx_ir.Model, module: torch.nn.Module) -> WeightlessGraph:
-    """Take the module's tensors, and what large constants were folded, out of the graph."""
+    """Take the module's tensors, and what large constants there are, out of the graph."""
     names = {f"{_Wrapper.PREFIX}{name}" for name, _ in (*module.named_parameters(), *module.named_buffers())}
     weights: dict[str, Weight] = {}
     for name, value in tuple(model.graph.initializers.items()):
-        constant = value.const_value
-        if constant is not None and (name in names or constant.nbytes > _INLINE_LIMIT_BYTES):
-            tensor = _torch_tensor(value)
-            weights[name] = Weight(torch.tensor(constant.numpy()) if tensor is None else tensor)
+        tensor = _torch_tensor(value)
+        if tensor is None or name not in names:
+            tensor = _large_constant(value)
+        if tensor is not None:
+            weights[name] = Weight(tensor)
             del model.graph.initializers[name]
     return WeightlessGraph(onnx_ir.to_proto(model), weights)
+
+
+def _large_constant(value: onnx_ir.Value) -> torch.Tensor | None:
+    constant = value.const_value
+    if constant is None or constant.nbytes <= _INLINE_LIMIT_BYTES:
+        return None
+    array = constant.numpy()
+    # Types that numpy does not have itself (bfloat16) cannot go through it to torch; they stay in the graph.
+    return torch.tensor(array) if array.dtype.kind in "biuf" else None
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
@@ -287,6 +303,18 @@ def _strip_traces(model: onnx.ModelProto) -> None:
     for holder in holders:
         holder.ClearField("metadata_props")
         holder.ClearField("doc_string")
+
+
+@contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode, in which there is no dropout; afterwards every part is in the mode it was in."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 @contextmanager
