@@ -105,3 +105,8 @@ def _layer_counts(config: ModelConfig) -> list[Any]:
         for name, value in (part.facts.defaults | part.values).items()
         if "layer" in name or "block" in name
     ]
+
+
+def same_task(one: str, other: str) -> bool:
+    """Whether two names mean the same task."""
+    return TasksManager.map_from_synonym(one) == TasksManager.map_from_synonym(other)

@@ -1,0 +1,164 @@
+"""check-safetensors: weight files by their headers alone, against config.json and the index of the shards."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from onnx_export_action.project.problems import quoted
+from onnx_export_hooks.command import Hook, run_hook
+from onnx_export_hooks.findings import Finding, finding
+from onnx_export_hooks.json_document import JsonDocument, read_json
+from onnx_export_hooks.lfs import pointer_findings, read_pointer
+from onnx_export_hooks.model_config import ModelConfig
+from onnx_export_hooks.model_folder import CONFIG_NAME, ModelFolder
+from onnx_export_hooks.repository import Repository
+from onnx_export_hooks.rules import SAFETENSORS_HOOK
+from onnx_export_hooks.safetensors_header import HeaderError, TensorHeader, read_header
+from onnx_export_hooks.weight_shapes import shape_findings
+
+INDEX_SUFFIX = ".safetensors.index.json"
+MAX_INDEX_FINDINGS = 20
+# What torch.save writes, by the names that model folders use; a .bin of another name may be anything.
+_PICKLE = re.compile(r"pytorch_model.*\.bin|adapter_model\.bin|.+\.(?:pt|pth|ckpt|pkl|pickle)")
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # a zip of torch.save, a pickle
+_START = (1, 1)  # a binary file has no lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the hook on the files named in ``argv``."""
+    return run_hook(HOOK, argv)
+
+
+def check(files: list[Path], repository: Repository, _: argparse.Namespace) -> Iterator[Finding]:
+    """The files one by one, then the weights of each of their folders together."""
+    folders: dict[Path, ModelFolder] = {}
+    for path in files:
+        if repository.leads_out(path):
+            yield finding(path, _START, "link-outside", "the file is a link out of the repository", "replace it")
+            continue
+        if path.name.endswith(INDEX_SUFFIX):
+            yield from _index_findings(path)
+        elif path.suffix == ".safetensors":
+            yield from _file_findings(path)
+            yield from _missing_in_index(path)
+        elif _PICKLE.fullmatch(path.name):
+            yield from _pickle_findings(path)
+        if path.suffix == ".safetensors" or path.name == CONFIG_NAME:
+            folders.setdefault(path.parent, ModelFolder(path.parent))
+    for folder in folders.values():
+        if folder.config is not None and not repository.leads_out(folder.path / CONFIG_NAME):
+            yield from _folder_findings(folder, folder.config)
+
+
+def _file_findings(path: Path) -> Iterator[Finding]:
+    pointer = read_pointer(path)
+    if pointer is not None:
+        yield from pointer_findings(path, pointer)
+        return
+    try:
+        read_header(path)
+    except HeaderError as error:
+        hint = "fetch or save the file again"
+        yield finding(path, _START, "safetensors-header", f"not a whole safetensors file: {error}", hint)
+
+
+def _pickle_findings(path: Path) -> Iterator[Finding]:
+    if read_pointer(path) is None:
+        with path.open("rb") as stream:
+            if not stream.read(8).startswith(_PICKLE_STARTS):
+                return
+    message = "pickled weights can run any code when they are loaded"
+    yield finding(path, _START, "pickle-weights", message, "save them with `save_pretrained`, as safetensors")
+
+
+def _missing_in_index(path: Path) -> Iterator[Finding]:
+    """A shard's own index, which may not have changed with it."""
+    stem = re.fullmatch(r"(.+)-\d{5}-of-\d{5}\.safetensors", path.name)
+    if stem is None:
+        return
+    index = path.with_name(stem[1] + INDEX_SUFFIX)
+    if index.is_file():
+        yield from _index_findings(index)
+    else:
+        yield finding(path, _START, "shard-index", f"a shard without its index {index.name}", "add the index")
+
+
+def _index_findings(path: Path) -> Iterator[Finding]:
+    document, found = read_json(path)
+    yield from found
+    if document is None:
+        return
+    listed = document.value.get("weight_map") if isinstance(document.value, dict) else None
+    if not isinstance(listed, dict) or not all(isinstance(shard, str) for shard in listed.values()):
+        yield document.finding(
+            "shard-index", ("weight_map",), "weight_map must say for every tensor in which file it is"
+        )
+        return
+    for number, one in enumerate(_shard_findings(document, listed)):
+        if number == MAX_INDEX_FINDINGS:
+            return
+        yield one
+
+
+def _shard_findings(document: JsonDocument, listed: Mapping[str, str]) -> Iterator[Finding]:
+    tensors_of: dict[str, list[str]] = {}
+    for tensor, shard in listed.items():
+        tensors_of.setdefault(shard, []).append(tensor)
+    for shard, tensors in tensors_of.items():
+        place = ("weight_map", tensors[0])
+        path = document.path.parent / shard
+        if Path(shard).name != shard or shard in {".", ".."} or "\\" in shard or "\0" in shard:
+            yield document.finding("shard-index", place, f"the shard {quoted(shard)} lies outside the folder")
+        elif not path.is_file():
+            yield document.finding("shard-index", place, f"the shard {quoted(shard)} is missing")
+        elif read_pointer(path) is None:
+            yield from _shard_contents(document, path, tensors)
+
+
+def _shard_contents(document: JsonDocument, path: Path, tensors: list[str]) -> Iterator[Finding]:
+    try:
+        present = read_header(path)
+    except HeaderError:  # reported with the shard
+        return
+    for tensor in tensors:
+        if tensor not in present:
+            message = f"{path.name} does not hold {quoted(tensor)}"
+            yield document.finding("shard-index", ("weight_map", tensor), message)
+    for tensor in sorted(present.keys() - set(tensors)):
+        message = f"{path.name} holds {quoted(tensor)}, which the index does not give to it"
+        yield document.finding("shard-index", ("weight_map",), message)
+
+
+def _folder_findings(folder: ModelFolder, config: ModelConfig) -> Iterator[Finding]:
+    yield from shape_findings(config, folder.weights)
+    yield from _dtype(config, folder.weights)
+
+
+def _dtype(config: ModelConfig, weights: Mapping[str, TensorHeader]) -> Iterator[Finding]:
+    """The number format of config.json, against those of the weights; quantised weights have formats of their own."""
+    key = next((key for key in ("dtype", "torch_dtype") if isinstance(config.values.get(key), str)), None)
+    formats = {tensor.dtype for tensor in weights.values() if tensor.dtype in _DTYPES.values()}
+    if key is None or not formats or "quantization_config" in config.values:
+        return
+    said = config.values[key]
+    expected = _DTYPES.get(said.removeprefix("torch."))
+    if expected is not None and expected not in formats:
+        found = " and ".join(sorted(formats))
+        yield config.finding("weights-dtype", key, f"{key} is {quoted(said)}, but the weights are {found}")
+
+
+_DTYPES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64", "half": "F16", "float": "F32"}
+
+HOOK = Hook(
+    name=SAFETENSORS_HOOK,
+    description="Check weight files by their headers: shapes, number formats, shards, Git LFS pointers, pickles.",
+    accepts=lambda path: (
+        path.name == CONFIG_NAME
+        or path.name.endswith((".safetensors", INDEX_SUFFIX))
+        or _PICKLE.fullmatch(path.name) is not None
+    ),
+    check=check,
+)
