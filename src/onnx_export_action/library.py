@@ -29,7 +29,7 @@ from onnx_export_action.project.plan import OutputTolerance
 from onnx_export_action.results import FileResult, OutputResult, Stage
 from onnx_export_action.validation.candidate import check_file
 from onnx_export_action.validation.cases import plan_cases
-from onnx_export_action.validation.records import CandidateFile, Reference, write_reference
+from onnx_export_action.validation.records import CandidateFile, write_record
 from onnx_export_action.validation.reference import component_reference
 from onnx_export_action.validation.tolerance import UserTolerances
 
@@ -185,7 +185,7 @@ def validate_model_outputs(
     cases = ((spec, spec.arrays(onnx_config), list[str]()) for spec in grid)
     with tempfile.TemporaryDirectory(prefix="onnx-export-reference-") as folder, _evaluation_mode(model):
         record = component_reference(model, name, onnx_config, cases, Path(folder))
-        write_reference(Reference(components=[record]), Path(folder))
+        write_record(record, Path(folder), name)
         asked = CandidateFile(path=path, name=path.name, components=[name], engine="unknown")
         result = check_file(tolerances, asked, Path(folder)).result
     if result.failure is not None:

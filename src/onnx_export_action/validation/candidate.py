@@ -36,7 +36,7 @@ from onnx_export_action.validation.records import (
     CaseRecord,
     CheckedFile,
     ComponentRecord,
-    wait_for_reference,
+    ReferenceReader,
 )
 from onnx_export_action.validation.similarity import sample_similarities
 from onnx_export_action.validation.tolerance import DeclaredTolerances, tolerance_of
@@ -76,17 +76,15 @@ def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, fo
     except Exception as error:  # onnxruntime raises its own unexported classes for any unusable file
         result.failure = _failure(f"ONNX Runtime does not load the file: {_first_line(error)}")
         return 0.0
-    loaded = time.perf_counter()
-    reference = wait_for_reference(folder)
-    waited = time.perf_counter() - loaded
-    records = [reference.component(name) for name in file.components]
+    reader = ReferenceReader(folder)
+    records = [reader.component(name) for name in file.components]
     interface_problem = _interface_problem(session, records)
     if interface_problem is not None:
         result.verdict = Verdict.FAIL
         result.failure = _failure(*interface_problem)
     else:
-        _Check(session, user, records, folder).run(result)
-    return waited
+        _Check(session, user, records, reader).run(result)
+    return reader.seconds_waited
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
@@ -133,11 +131,11 @@ class _Check:
         session: onnxruntime.InferenceSession,
         user: DeclaredTolerances,
         records: list[ComponentRecord],
-        folder: Path,
+        reader: ReferenceReader,
     ) -> None:
         self._session = session
         self._records = records
-        self._folder = folder
+        self._reader = reader
         outputs = {name: record for component in records for name, record in component.outputs.items()}
         self._metrics = {
             name: OutputMetrics(
@@ -163,7 +161,7 @@ class _Check:
         result.verdict = Verdict.PASS if result.failure is None else Verdict.FAIL
 
     def _case(self, record: ComponentRecord, case: CaseRecord) -> CaseResult:
-        arrays = load_file(self._folder / case.file)
+        arrays = load_file(self._reader.folder / case.file)
         inputs = {name.removeprefix(INPUT_PREFIX): a for name, a in arrays.items() if name.startswith(INPUT_PREFIX)}
         expected = {name.removeprefix(OUTPUT_PREFIX): a for name, a in arrays.items() if name.startswith(OUTPUT_PREFIX)}
         checked = CaseResult(id=self._case_id(record, case), shape=case.shape, mask=case.mask, verdict=Verdict.FAIL)
@@ -233,16 +231,19 @@ class _Check:
 
     def _generate(self, result: FileResult) -> None:
         record = self._records[0]
-        if record.generation is None or any(case.verdict is not Verdict.PASS for case in result.cases):
+        if not record.generates or any(case.verdict is not Verdict.PASS for case in result.cases):
             return
-        past = self._empty_past(record.generation.prompts)
+        generation = self._reader.generation(record.name)
+        if generation.file is None:
+            return
         names = list(record.outputs)
         result.generation = check_generation(
             lambda feeds: dict(zip(names, self._session.run(names, dict(feeds)), strict=True)),
-            past,
-            record,
+            self._empty_past(generation.prompts),
+            record.inputs,
+            generation,
             self._metrics["logits"].tolerance,
-            self._folder,
+            self._reader.folder / generation.file,
         )
 
     def _empty_past(self, batch: int) -> Arrays:
@@ -339,13 +340,13 @@ def _worst(result: FileResult) -> Failure | None:
 def _cause_hint(result: FileResult, failing: list[CaseResult]) -> str | None:
     if len(failing) == len(result.cases):
         return "every case fails: the values are wrong, whatever the shape"
-    masked = {case.mask for case in failing}
-    if "none" not in masked and all(case.verdict is Verdict.PASS for case in result.cases if case.mask == "none"):
-        return f"only padded inputs fail ({', '.join(sorted(masked))} padding): the mask or the positions are wrong"
     shared = set.intersection(*({f"{axis} = {size}" for axis, size in case.shape.items()} for case in failing))
     passing = {f"{a} = {s}" for case in result.cases if case.verdict is Verdict.PASS for a, s in case.shape.items()}
     if shared - passing:
         return f"what fails has {', '.join(sorted(shared - passing))}"
+    masked = {case.mask for case in failing}
+    if "none" not in masked and all(case.verdict is Verdict.PASS for case in result.cases if case.mask == "none"):
+        return f"only padded inputs fail ({', '.join(sorted(masked))} padding): the mask or the positions are wrong"
     return None
 
 

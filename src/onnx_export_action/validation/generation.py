@@ -7,7 +7,7 @@ Imports torch only where the reference runs; the candidate's half needs numpy al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.project.plan import Job
 from onnx_export_action.results import GenerationResult
 from onnx_export_action.validation.cases import Arrays
-from onnx_export_action.validation.records import ComponentRecord, GenerationRecord
+from onnx_export_action.validation.records import GenerationRecord
 from onnx_export_action.validation.tolerance import Tolerance
 
 NEW_TOKENS = 32
@@ -34,8 +34,8 @@ def can_generate(onnx_config: OnnxConfig) -> bool:
     )
 
 
-def generate_reference(model: Any, job: Job, folder: Path, name: str) -> GenerationRecord | str:
-    """Generate with PyTorch; a text says why PyTorch itself cannot."""
+def generate_reference(model: Any, job: Job, folder: Path, name: str) -> tuple[GenerationRecord, str | None]:
+    """Generate with PyTorch; the text says why PyTorch itself cannot."""
     import torch
     from transformers import GenerationConfig
 
@@ -43,7 +43,10 @@ def generate_reference(model: Any, job: Job, folder: Path, name: str) -> Generat
     room = (getattr(text_config, "max_position_embeddings", None) or 10_000) - max(_PROMPT_LENGTHS)
     new_tokens = min(NEW_TOKENS, room)
     if new_tokens < 1 or not model.can_generate():
-        return "generation was not compared: the model has no room for new tokens, or cannot generate"
+        return (
+            GenerationRecord(),
+            "generation was not compared: the model has no room for new tokens, or cannot generate",
+        )
     ids, mask = _prompts(text_config, job.seed)
     settings = GenerationConfig(
         do_sample=False, num_beams=1, max_new_tokens=new_tokens, use_cache=True, pad_token_id=int(ids[-1, 0])
@@ -57,11 +60,12 @@ def generate_reference(model: Any, job: Job, folder: Path, name: str) -> Generat
             )
     except Exception as error:  # generate has paths that fail for some types, whatever their forward does
         text = (str(error).strip().splitlines() or [""])[0][:200]
-        return f"generation was not compared: PyTorch's own generate fails ({type(error).__name__}: {text})"
+        note = f"generation was not compared: PyTorch's own generate fails ({type(error).__name__}: {text})"
+        return GenerationRecord(), note
     tokens = generated.numpy()[:, ids.shape[1] :]
     file = f"{name}.generation.safetensors"
     save_file({"ids": ids, "mask": mask, "tokens": np.ascontiguousarray(tokens)}, folder / file)
-    return GenerationRecord(file=file, prompts=len(ids), tokens=int(tokens.shape[1]))
+    return GenerationRecord(file=file, prompts=len(ids), tokens=int(tokens.shape[1])), None
 
 
 def _prompts(text_config: Any, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -78,25 +82,23 @@ def _prompts(text_config: Any, seed: int) -> tuple[np.ndarray[Any, Any], np.ndar
 
 
 def check_generation(
-    run: Run, empty_past: Arrays, record: ComponentRecord, tolerance: Tolerance, folder: Path
+    run: Run, empty_past: Arrays, inputs: Iterable[str], generation: GenerationRecord, tolerance: Tolerance, file: Path
 ) -> GenerationResult:
     """Feed the reference's tokens through the file's cache and compare the greedy choice at every step.
 
-    ``empty_past`` holds ``past_key_values.*`` of length 0 for the prompts' batch. A difference between logits that
-    lie within twice the tolerance of each other is a tie: rounding decides it, and both choices are right.
+    ``empty_past`` holds ``past_key_values.*`` of length 0 for the prompts' batch, ``inputs`` names what the file takes,
+    ``file`` holds the reference's arrays. A difference between logits that lie within twice the tolerance of each other
+    is a tie: rounding decides it, and both choices are right.
     """
-    generation = record.generation
-    if generation is None:
-        message = f"{record.name} has no generation reference"
-        raise ValueError(message)
-    arrays = load_file(folder / generation.file)
+    arrays = load_file(file)
+    names = list(inputs)
     ids, mask, tokens = arrays["ids"], arrays["mask"], arrays["tokens"]
     positions = np.clip(np.cumsum(mask, axis=1) - 1, 0, None).astype(np.int64)
     past = empty_past
     ties: list[str] = []
     for step in range(tokens.shape[1]):
         feeds = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, **past}
-        outputs = run({name: feeds[name] for name in record.inputs})
+        outputs = run({name: feeds[name] for name in names})
         difference, is_tie = _difference(outputs["logits"][:, -1], tokens[:, step], step, tolerance)
         if difference and not is_tie:
             return _result(generation, equal=False, first_difference=difference)

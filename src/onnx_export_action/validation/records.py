@@ -1,6 +1,7 @@
 """What crosses between the processes of a validation, as plain values. Imports neither torch nor onnxruntime.
 
-The reference process leaves an index, and one safetensors file a case; the candidate process reads them.
+The reference process leaves one safetensors file a case, and a record of each component as soon as all its cases are
+there; the candidate process reads them, and waits for those that are still to come.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import msgspec
 
 from onnx_export_action.results import FileResult
 
-REFERENCE_INDEX = "reference.json"
 INPUT_PREFIX, OUTPUT_PREFIX = "input:", "output:"
 _POLL_SECONDS = 0.01
 
@@ -38,51 +38,68 @@ class OutputRecord(msgspec.Struct, kw_only=True):
 
 
 class GenerationRecord(msgspec.Struct, kw_only=True):
-    """Greedy tokens of ``model.generate`` and, for each, the two largest logits; arrays are in ``file``."""
+    """Greedy tokens of ``model.generate``; the arrays are in ``file``, None where PyTorch itself cannot generate."""
 
-    file: str
-    prompts: int
-    tokens: int
+    file: str | None = None
+    prompts: int = 0
+    tokens: int = 0
 
 
 class ComponentRecord(msgspec.Struct, kw_only=True):
-    """The reference of one exported component; ``name`` is the file's stem."""
+    """The reference of one exported component; ``name`` is the file's stem.
+
+    ``generates`` says that a :class:`GenerationRecord` follows.
+    """
 
     name: str
     inputs: dict[str, dict[int, str]]
     outputs: dict[str, OutputRecord]
     cases: list[CaseRecord]
-    generation: GenerationRecord | None = None
+    generates: bool = False
 
 
 class Reference(msgspec.Struct, kw_only=True):
-    """The content of the index file."""
+    """What the reference process answers when all is done."""
 
-    components: list[ComponentRecord]
     notes: list[str] = []
     timings: dict[str, float] = {}
     peak_rss_bytes: int = 0
 
+
+def write_record(record: ComponentRecord | GenerationRecord, folder: Path, component: str) -> None:
+    """Write a record after the files that it names: where it is, they are complete."""
+    path = folder / _record_name(type(record), component)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(record))
+    partial.rename(path)
+
+
+class ReferenceReader:
+    """Reads records as they come; whoever started the reference ends the wait when it fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seconds_waited = 0.0
+
     def component(self, name: str) -> ComponentRecord:
-        """Find one component by its file's stem."""
-        return next(component for component in self.components if component.name == name)
+        """The record of one component."""
+        return msgspec.json.decode(self._wait_for(ComponentRecord, name), type=ComponentRecord)
+
+    def generation(self, name: str) -> GenerationRecord:
+        """The record of a component's generation."""
+        return msgspec.json.decode(self._wait_for(GenerationRecord, name), type=GenerationRecord)
+
+    def _wait_for(self, kind: type[msgspec.Struct], component: str) -> bytes:
+        path = self.folder / _record_name(kind, component)
+        started = time.perf_counter()
+        while not path.exists():
+            time.sleep(_POLL_SECONDS)
+        self.seconds_waited += time.perf_counter() - started
+        return path.read_bytes()
 
 
-def write_reference(reference: Reference, folder: Path) -> None:
-    """Write the index last: where it is, every case file is complete."""
-    partial = folder / f"{REFERENCE_INDEX}.partial"
-    partial.write_bytes(msgspec.json.encode(reference))
-    partial.rename(folder / REFERENCE_INDEX)
-
-
-def wait_for_reference(folder: Path) -> Reference:
-    """Read the index that :func:`write_reference` writes, waiting until it is there.
-
-    The candidate loads its file meanwhile; whoever started both ends the wait when the reference fails.
-    """
-    while not (folder / REFERENCE_INDEX).exists():
-        time.sleep(_POLL_SECONDS)
-    return msgspec.json.decode((folder / REFERENCE_INDEX).read_bytes(), type=Reference)
+def _record_name(kind: type[msgspec.Struct], component: str) -> str:
+    return f"{component}.{kind.__name__}.json"
 
 
 class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):

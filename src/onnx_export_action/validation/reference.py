@@ -31,13 +31,13 @@ from onnx_export_action.validation.records import (
     ComponentRecord,
     OutputRecord,
     Reference,
-    write_reference,
+    write_record,
 )
 from onnx_export_action.validation.samples import sample_batches
 
 
 def make_reference(job: Job, folder: Path) -> Reference:
-    """Run the model of ``job`` on its grid; case files and the index go to ``folder``.
+    """Run the model of ``job`` on its grid; case files and records go to ``folder``.
 
     Raises:
         ExportError: the model cannot be loaded, or PyTorch itself does not run a case of the grid.
@@ -49,24 +49,19 @@ def make_reference(job: Job, folder: Path) -> Reference:
         model.config
     )
     notes: list[str] = []
-    components = []
     for name, component in onnx_config.components():
         record = component_reference(model, name, component, _all_cases(component, job), folder)
-        if can_generate(component):
-            generated = generate_reference(model, job, folder, name)
-            if isinstance(generated, str):
-                notes.append(generated)
-            else:
-                record.generation = generated
-        components.append(record)
-    reference = Reference(
-        components=components,
+        record.generates = can_generate(component)
+        write_record(record, folder, name)
+        if record.generates:
+            generation, note = generate_reference(model, job, folder, name)
+            write_record(generation, folder, name)
+            notes += [note] if note else []
+    return Reference(
         notes=notes,
         timings={"reference_load": loaded - started, "reference_run": time.perf_counter() - loaded},
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
-    write_reference(reference, folder)
-    return reference
 
 
 def component_reference(
