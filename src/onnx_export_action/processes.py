@@ -13,6 +13,7 @@ import gc
 import importlib
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -33,6 +34,11 @@ Answer = TypeVar("Answer")
 
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# What a process that runs a model must not find in its environment: credentials, and where the runner takes commands.
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|KEY)(?:_|$)|^(?:INPUT|ACTIONS|GITHUB)_", re.IGNORECASE
+)
 
 
 @contextlib.contextmanager
@@ -163,21 +169,26 @@ class Workers:
 
 @contextlib.contextmanager
 def _starting() -> Iterator[None]:
-    """What a process started now inherits: a temporary folder that goes with this command, and no Ctrl-C.
+    """What a process started now inherits: a temporary folder that goes with this command, no Ctrl-C, no secret.
 
     Importing torch makes folders in the temporary folder, and ONNX Runtime (1.31) leaves a file ``.ses`` there.
     """
-    resource_tracker.ensure_running()  # every start would start it, and thereby (in 3.11) let Ctrl-C through again
-    before = os.environ.get("TMPDIR")
+    before = dict(os.environ)
     os.environ["TMPDIR"] = str(_scratch_folder())
+    withheld = [name for name in os.environ if _SECRET_NAME.search(name)]
+    for name in withheld:
+        del os.environ[name]
     try:
+        # Every start would start it, and thereby (in 3.11) let Ctrl-C through again.
+        resource_tracker.ensure_running()
         with uninterrupted():
             yield
     finally:
-        if before is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = before
+        for name in ("TMPDIR", *withheld):
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
 
 
 @functools.cache

@@ -1,0 +1,38 @@
+"""What a process that runs a model finds in its environment: nothing that is worth stealing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from onnx_export_action.processes import Work, Workers
+from onnx_export_action.results import Stage
+
+SECRETS = {
+    "GITHUB_TOKEN": "ghs_one",
+    "INPUT_GITHUB-TOKEN": "ghs_two",
+    "HF_TOKEN": "hf_three",
+    "ACTIONS_ID_TOKEN_REQUEST_URL": "https://four",
+    "AWS_SECRET_ACCESS_KEY": "five",
+    "GITHUB_ENV": "/github/file_commands/six",
+}
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+@pytest.mark.parametrize("kind", ["warm", "fresh"])
+def test_a_worker_sees_no_secret_and_the_parent_keeps_its_own(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    with Workers([]) as workers:
+        worker = getattr(workers, kind)(Work(f"{__name__}:environment", Stage.EXPORT, "looks around"))
+        worker.ask()
+        seen = worker.answer()
+    assert not SECRETS.keys() & seen.keys()
+    assert not set(SECRETS.values()) & set(seen.values())
+    assert seen["TOKENIZERS_PARALLELISM"] == "false"
+    assert {name: os.environ[name] for name in SECRETS} == SECRETS
