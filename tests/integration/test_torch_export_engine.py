@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -369,3 +370,23 @@ def test_nothing_is_printed_or_logged_and_logging_is_left_as_it_was(
     assert capfd.readouterr() == ("", "")
     assert logged == []
     assert [logger.level for logger in loggers] == levels
+
+
+def test_a_worker_that_leaves_at_once_leaves_nothing_behind() -> None:
+    script = """
+import multiprocessing, os, torch
+from onnx_export_action.export.calling import ModelCall
+from onnx_export_action.export.torch_export import capture
+
+class Double(torch.nn.Module):
+    def forward(self, rows):
+        return (rows * 2,)
+
+multiprocessing.set_start_method("forkserver")  # as the project's workers are started
+axes = {0: "batch_size"}
+capture(ModelCall(Double(), ["rows"], ["twice"], {"rows": torch.ones(2, 3)}, {"rows": axes, "twice": axes}), opset=18)
+os._exit(0)
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
+    assert finished.stdout == ""
+    assert "leaked" not in finished.stderr

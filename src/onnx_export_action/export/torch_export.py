@@ -15,6 +15,7 @@ import ast
 import io
 import logging
 import re
+import threading
 import traceback
 import warnings
 from collections import Counter
@@ -326,6 +327,9 @@ def _quiet() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(io.StringIO()))
         stack.enter_context(redirect_stderr(io.StringIO()))
+        # torch.fx makes a progress bar even where it shows none, and tqdm for it a lock between processes: a worker
+        # that leaves at once makes Python warn of a leaked semaphore. A lock between threads is enough here.
+        torch.hub.tqdm.set_lock(threading.RLock())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         for name in _NOISY_LOGGERS:
