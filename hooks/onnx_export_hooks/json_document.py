@@ -164,6 +164,8 @@ def _in_plain_words(text: str, error: json.JSONDecodeError) -> tuple[int, str, s
         return error.pos, "JSON has no text in single quotes", 'write "..."'
     if text.startswith(("True", "False", "None"), error.pos):
         return error.pos, "a word of Python, not of JSON", "write true, false or null"
+    if error.msg == "Expecting ',' delimiter":  # missed where the text before it ends
+        return len(text[: error.pos].rstrip()), "a comma is missing here", None
     message = error.msg.replace("Expecting", "expected").replace("Unterminated", "unterminated")
     return error.pos, message[:1].lower() + message[1:], None
 

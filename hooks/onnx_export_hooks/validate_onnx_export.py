@@ -16,7 +16,7 @@ from pathlib import Path
 from onnx_export_action.errors import plan_error
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
-from onnx_export_action.results import ExitCode, Failure, FileResult, TargetResult, Verdict, read_result
+from onnx_export_action.results import ExitCode, Failure, Stage, TargetResult, Verdict, read_result
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding, from_problem
 from onnx_export_hooks.repository import Repository
@@ -75,19 +75,15 @@ def _judged(target: Target, folder: Path, settings_path: Path, code: int) -> Ite
         yield finding(settings_path, place, "export-failed", message)
         return
     if result.verdict is not Verdict.PASS:
-        for failure in _failures(result) or [None]:
-            words = f"the verdict is {result.verdict}" if failure is None else failure.message
-            hint = None if failure is None else failure.hint
-            yield finding(settings_path, place, "export-failed", f"{target.name}: {words}", hint)
+        for failure in _failures(result):
+            yield finding(settings_path, place, "export-failed", f"{target.name}: {failure.message}", failure.hint)
 
 
 def _failures(result: TargetResult) -> list[Failure]:
-    found = [result.failure, *(_failure_of(file) for file in result.files)]
-    return [failure for failure in found if failure is not None]
-
-
-def _failure_of(file: FileResult) -> Failure | None:
-    return None if file.verdict is Verdict.PASS else file.failure
+    """Why the target did not pass; at least one."""
+    files = [file.failure for file in result.files if file.verdict is not Verdict.PASS]
+    found = [failure for failure in (result.failure, *files) if failure is not None]
+    return found or [Failure(stage=Stage.VALIDATE, message=f"the verdict is {result.verdict}")]
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
