@@ -19,7 +19,6 @@ from onnx_export_action.errors import ExportError, load_error, plan_error
 
 _SINGLE_NAMES = ("model.safetensors", "pytorch_model.bin")
 _INDEX_NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-WEIGHT_PATTERNS = ("model*.safetensors", "pytorch_model*.bin", *_INDEX_NAMES)
 _LFS_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _MAX_CONFIG_BYTES = 16 * 2**20
@@ -106,11 +105,10 @@ def _fetch(source: str, revision: str | None, weights: str) -> ModelFolder:
 
     named = f"{source} at {revision}" if revision else source
     try:
-        names = _names_on_hub(source, revision)
-        patterns = [*COMPANION_NAMES, "*/config.json"]
-        if weights == "load":
-            patterns += WEIGHT_PATTERNS if names is None else _chosen_weights(names)
-        folder = snapshot_download(source, revision=revision, allow_patterns=patterns, local_files_only=names is None)
+        found = _names_on_hub(source, revision)
+        names = _names_in_cache(source, revision) if found is None else found
+        patterns = [*COMPANION_NAMES, "*/config.json", *(_chosen_weights(names) if weights == "load" else ())]
+        folder = snapshot_download(source, revision=revision, allow_patterns=patterns, local_files_only=found is None)
     except GatedRepoError as error:
         raise load_error(
             f"{named} is gated on the Hub", "accept its terms and give a token that may read it"
@@ -158,6 +156,14 @@ def _names_on_hub(source: str, revision: str | None) -> list[str] | None:
         else:
             return [sibling.rfilename for sibling in info.siblings or []]
     return None
+
+
+def _names_in_cache(source: str, revision: str | None) -> list[str]:
+    """Names of the files that an earlier download left; the Hub's whole list would have weights never asked for."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(source, "config.json", revision=revision)
+    return [path.name for path in Path(config).parent.iterdir()] if isinstance(config, str) else []
 
 
 def _seconds_asked_for(headers: Mapping[str, str]) -> float | None:
