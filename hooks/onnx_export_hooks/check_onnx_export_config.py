@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from onnx_export_action.errors import ExportError
+from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.project.document import Node, read_document
 from onnx_export_action.project.problems import did_you_mean, quoted
 from onnx_export_action.project.settings import SettingsError, load_settings
@@ -40,49 +41,64 @@ def check_settings(path: Path) -> Iterator[Finding]:
     except SettingsError as error:
         yield from (from_problem(problem, "settings") for problem in error.problems)
         return
-    root, _ = read_document(path)
-    if root is None:
-        return
-    yield from _unknown_rules(path, root)
-    places = {target.name: _TargetPlaces(path, root, index) for index, target in enumerate(targets)}
-    for target in targets:
-        yield from _tolerances(target, places[target.name])
-        yield from _target(target, places[target.name])
+    document = _Document(path)
+    yield from _unknown_rules(document)
+    for index, target in enumerate(targets):
+        places = _TargetPlaces(document, index)
+        yield from _tolerances(target, places)
+        yield from _target(target, places)
+
+
+class _Document:
+    """The file again, for the places in it: read only when there is something to say."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @functools.cached_property
+    def root(self) -> Node:
+        root, _ = read_document(self.path)
+        if root is None:
+            raise plan_error(f"{self.path} changed while it was read")
+        return root
 
 
 class _TargetPlaces:
     """Where the keys of one target stand; a key that comes from the defaults stands there."""
 
-    def __init__(self, path: Path, root: Node, index: int) -> None:
-        self._path = path
+    def __init__(self, document: _Document, index: int) -> None:
+        self._document = document
         self._sections: list[list[str | int]] = [["targets", index], ["defaults"]]
-        self._root = root
 
     def finding(self, rule: str, steps: list[str], message: str, hint: str | None = None) -> Finding:
         """A finding at the key that the steps lead to, or at the nearest place above it."""
-        return finding(self._path, self._place(steps), rule, message, hint)
+        return finding(self._document.path, self._place(steps), rule, message, hint)
 
     def _place(self, steps: list[str]) -> tuple[int, int]:
         for end in range(len(steps), 0, -1):
             for section in self._sections:
                 try:
-                    entry = self._root.at([*section, *steps[: end - 1]]).entry(steps[end - 1])
+                    entry = self._document.root.at([*section, *steps[: end - 1]]).entry(steps[end - 1])
                 except (KeyError, IndexError):
                     continue
                 return entry.line, entry.column
-        node = self._root.at(self._sections[0])
+        node = self._document.root.at(self._sections[0])
         return node.line, node.column
 
 
-def _unknown_rules(path: Path, root: Node) -> Iterator[Finding]:
+def _unknown_rules(document: _Document) -> Iterator[Finding]:
+    if b"ignore" not in document.path.read_bytes():
+        return
     try:
-        ignored = root.at(["hooks", "ignore"]).value
+        ignored = document.root.at(["hooks", "ignore"]).value
     except (KeyError, IndexError):
         return
     for name, entry in ignored.items() if isinstance(ignored, dict) else ():
         if name not in RULES:
             hint = did_you_mean(name, RULES) or f"the rules are {', '.join(RULES)}"
-            yield finding(path, (entry.line, entry.column), "unknown-rule", f"there is no rule {quoted(name)}", hint)
+            yield finding(
+                document.path, (entry.line, entry.column), "unknown-rule", f"there is no rule {quoted(name)}", hint
+            )
 
 
 def _target(target: Target, places: _TargetPlaces) -> Iterator[Finding]:

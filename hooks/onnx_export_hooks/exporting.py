@@ -8,6 +8,7 @@ import msgspec
 
 from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.project.manifest import OnnxFileRecord
 from onnx_export_action.project.targets import Target
 from onnx_export_hooks.model_config import ModelConfig, is_whole
@@ -33,7 +34,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     task: str
     signatures: dict[str, Signature]
-    limits: dict[str, Any]
+    limits: dict[str, ShapeLimit]
 
     def outputs(self) -> list[str]:
         """Every output of every file, once."""
@@ -79,10 +80,15 @@ def export_plan(config: ModelConfig, task: str) -> Plan | None:
             )
             for name, part in parts
         }
-        limits = {name: limit for _, part in parts for name, limit in part.shape_limits().items()}
+        limits = {name: limit for _, part in parts for name, limit in part.shape_limits().items() if _is_usable(limit)}
     except _UNUSABLE:
         return None
     return Plan(task, signatures, limits)
+
+
+def _is_usable(limit: ShapeLimit) -> bool:
+    """A limit has the type of what config.json says, which may be anything."""
+    return is_whole(limit.minimum) and (limit.maximum is None or is_whole(limit.maximum))
 
 
 def positions_of(config: ModelConfig) -> int | None:

@@ -144,7 +144,10 @@ def _trailing_comma(text: str, error: json.JSONDecodeError) -> int | None:
     if text[end : end + 1] not in {"}", "]"}:
         return None
     comma = _TRAILING_COMMA.search(text, max(0, end - 10_000), end)
-    return None if comma is None else comma.start()
+    # After another comma or an opening bracket a value is missing: nobody knows which.
+    if comma is None or text[: comma.start()].rstrip()[-1:] in {",", "[", "{", ":", ""}:
+        return None
+    return comma.start()
 
 
 def _in_plain_words(text: str, error: json.JSONDecodeError) -> tuple[int, str, str | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import functools
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +101,8 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def is_lfs_managed(path: Path) -> bool | None:
     """Whether .gitattributes gives the file to Git LFS; None where git cannot say."""
+    import subprocess  # only here, where a file is a pointer or too large: it is slow to import
+
     try:
         answer = subprocess.run(
             ["git", "check-attr", "-z", "filter", "--", path.name],

@@ -11,7 +11,14 @@ from onnx_export_hooks.model_config import ModelConfig
 from onnx_export_hooks.safetensors_header import TensorHeader
 
 # Attributes by which a model type gives its embedding another width than its layers.
-_OWN_WIDTHS = ("embedding_size", "word_embed_proj_dim", "d_embed", "embedding_dim", "hidden_size_per_layer_input")
+_OWN_WIDTHS = (
+    "embedding_size",
+    "input_embedding_size",
+    "word_embed_proj_dim",
+    "d_embed",
+    "embedding_dim",
+    "hidden_size_per_layer_input",
+)
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embeddings\.word_embeddings|embed_tokens|wte|shared|word_embeddings|tokens_embed)\.weight$"
 )
@@ -20,6 +27,8 @@ _POSITIONS = re.compile(r"(?:^|\.)(?:embeddings\.position_embeddings|wpe)\.weigh
 _LAYER = re.compile(
     r"(?:[a-z0-9_]+\.)?(?:encoder\.layer|transformer\.layer|model\.layers|layers|h|gpt_neox\.layers)\.(\d{1,6})\."
 )
+# transformers 5.23 gives these two positions more than they say.
+_MORE_POSITIONS = frozenset({"nystromformer"})
 _MATRIX = 2
 
 
@@ -46,7 +55,8 @@ def _embedding_width(config: ModelConfig, weights: Mapping[str, TensorHeader]) -
 
 def _position_rows(config: ModelConfig, weights: Mapping[str, TensorHeader]) -> Iterator[Finding]:
     positions = config.size("max_position_embeddings")
-    if positions is None or config.written("max_position_embeddings") is None:
+    is_plain = config.written("max_position_embeddings") is not None and config.model_type not in _MORE_POSITIONS
+    if positions is None or not is_plain:
         return
     for name, tensor in weights.items():
         if _POSITIONS.search(name) and len(tensor.shape) == _MATRIX and tensor.shape[0] != positions:
