@@ -122,9 +122,9 @@ class Running:
     def fork_server(self) -> psutil.Process:
         return self._first(lambda: self._children("multiprocessing.forkserver"))
 
-    def wait_until_torch_is_loaded(self) -> None:
-        """Until the fork server is in the midst of its imports."""
-        self._first(
+    def wait_until_torch_is_loaded(self) -> psutil.Process:
+        """The fork server, in the midst of its imports."""
+        return self._first(
             lambda: [
                 server
                 for server in self._children("multiprocessing.forkserver")

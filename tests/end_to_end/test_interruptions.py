@@ -53,7 +53,7 @@ def test_an_interrupt_is_exit_code_130_and_the_destination_stays_as_it_was(
     with onnx_export.started("export", model, "out", "--result-json", "results/out.json") as run:
         if stage is None:
             run.wait_for_line(EXPORTING)
-            run.wait_until_torch_is_loaded()
+            run.wait_until_torch_is_loaded().suspend()  # it would end by itself, but only after seconds
         else:
             hold(run, stage)
         run.send(number, group=group)
@@ -61,6 +61,16 @@ def test_an_interrupt_is_exit_code_130_and_the_destination_stays_as_it_was(
     assert (outcome.code, outcome.stdout) == (130, "")
     assert outcome.stderr.splitlines()[-1] == "interrupted; unfinished files were removed"
     assert contents(onnx_export.folder) == {"out/mine.txt": b"mine"}
+
+
+def test_ctrl_c_is_for_the_command_alone(onnx_export: CommandLine, model: Path) -> None:
+    """A terminal sends it to every process; one that is importing would show where it was interrupted."""
+    with onnx_export.started("export", model, "out") as run:
+        run.wait_until_torch_is_loaded().send_signal(signal.SIGINT)
+        hold(run, EXPORTING)
+        run.send(signal.SIGINT)
+        assert run.outcome().code == 130
+    assert contents(onnx_export.folder) == {}
 
 
 @pytest.mark.parametrize(
