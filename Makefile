@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format bench catalogue sample clean
 
 setup: $(STAMP)
 
@@ -39,5 +39,13 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.compare_with_optimum
 
+# Every (model type, task) pair; goes on where it was stopped. ARGUMENTS="bert --retry" for some types, or again.
+catalogue: $(STAMP)
+	$(BIN)/python -m tests.architectures.catalogue $(ARGUMENTS)
+
+# One pair of each of 40 types, drawn by the CI run's number or by the date.
+sample: $(STAMP)
+	ARCHITECTURE_SAMPLE=40 $(BIN)/python -m pytest -q tests/architectures
+
 clean:
-	rm -rf $(VENV) .bench examples/demo/artifacts examples/demo/models/minilm
+	rm -rf $(VENV) .bench .catalogue examples/demo/artifacts examples/demo/models/minilm

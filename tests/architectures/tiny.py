@@ -1,0 +1,334 @@
+"""A tiny config.json of any model type, made from its own configuration class.
+
+Sizes shrink by the name of the attribute, whatever the type; what a type needs beyond that is in ``OVERRIDES``. Weights
+are not made here: ``weights: random`` builds the model from the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+Settings = dict[str, Any]
+
+HIDDEN, FEED_FORWARD, LAYERS, HEADS, HEAD_SIZE = 32, 64, 2, 4, 8
+VOCABULARY, POSITIONS = 128, 96
+PADDING, BEGIN, END = 1, 2, 3
+
+# At most these sizes, for every attribute of that name; a list is capped element by element.
+CAPS: dict[str, int] = {
+    **dict.fromkeys(
+        (
+            "hidden_size",
+            "d_model",
+            "n_embd",
+            "dim",
+            "embed_dim",
+            "embedding_size",
+            "embedding_dim",
+            "encoder_hidden_dim",
+            "decoder_hidden_size",
+            "decoder_in_channels",
+            "emb_dim",
+            "input_embedding_size",
+            "output_embedding_size",
+            "word_embed_proj_dim",
+            "projection_dim",
+            "projection_intermediate_dim",
+            "pooler_output_size",
+            "pooler_hidden_size",
+            "output_hidden_size",
+            "classifier_proj_size",
+            "visual_embedding_dim",
+            "codevector_dim",
+            "proj_codevector_dim",
+            "fusion_hidden_size",
+            "auxiliary_channels",
+            "kv_lora_rank",
+            "q_lora_rank",
+            "lqe_hidden_dim",
+            "aspp_out_channels",
+            "conv_channels",
+            "speech_decoder_prenet_units",
+            "speech_decoder_postnet_units",
+            "speaker_embedding_dim",
+            "flow_size",
+            "upsample_initial_channel",
+            "duration_predictor_filter_channels",
+            "mask_feature_size",
+            "fpn_feature_size",
+            "xpath_unit_hidden_size",
+        ),
+        HIDDEN,
+    ),
+    **dict.fromkeys(
+        (
+            "intermediate_size",
+            "ffn_dim",
+            "encoder_ffn_dim",
+            "decoder_ffn_dim",
+            "dim_feedforward",
+            "d_ff",
+            "n_inner",
+            "hidden_dim",
+            "ffn_hidden_size",
+            "moe_intermediate_size",
+            "decoder_intermediate_size",
+            "mlp_dim",
+            "shared_expert_intermediate_size",
+        ),
+        FEED_FORWARD,
+    ),
+    **dict.fromkeys(
+        (
+            "num_hidden_layers",
+            "n_layer",
+            "n_layers",
+            "num_layers",
+            "encoder_layers",
+            "decoder_layers",
+            "num_encoder_layers",
+            "num_decoder_layers",
+            "encoder_num_hidden_layers",
+            "decoder_num_hidden_layers",
+            "depths",
+            "num_self_attends_per_block",
+            "num_nextn_predict_layers",
+            "num_block_repeats",
+            "posterior_encoder_num_wavenet_layers",
+            "prior_encoder_num_wavenet_layers",
+        ),
+        LAYERS,
+    ),
+    **dict.fromkeys(
+        (
+            "num_attention_heads",
+            "n_head",
+            "n_heads",
+            "num_heads",
+            "encoder_attention_heads",
+            "decoder_attention_heads",
+            "encoder_num_attention_heads",
+            "decoder_num_attention_heads",
+            "num_self_attention_heads",
+            "num_cross_attention_heads",
+        ),
+        HEADS,
+    ),
+    # Fewer heads of keys than of queries: grouped attention is where caches go wrong.
+    **dict.fromkeys(
+        (
+            "num_key_value_heads",
+            "num_kv_heads",
+            "encoder_num_key_value_heads",
+            "decoder_num_key_value_heads",
+        ),
+        HEADS // 2,
+    ),
+    **dict.fromkeys(("head_dim", "d_kv", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), HEAD_SIZE),
+    **dict.fromkeys(("rotary_dim",), HEAD_SIZE // 2),
+    **dict.fromkeys(
+        (
+            "vocab_size",
+            "decoder_vocab_size",
+            "num_bpe_labels",
+            "num_wordpiece_labels",
+            "vocab_size_per_layer_input",
+        ),
+        VOCABULARY,
+    ),
+    **dict.fromkeys(
+        (
+            "max_position_embeddings",
+            "n_positions",
+            "n_ctx",
+            "max_seq_len",
+            "max_target_positions",
+            "max_text_positions",
+        ),
+        POSITIONS,
+    ),
+    # Windows shorter than the texts of the grid, or nothing would leave them.
+    **dict.fromkeys(("sliding_window", "attention_window", "attention_chunk_size"), 8),
+    **dict.fromkeys(("local_attention", "window_size"), 16),
+    **dict.fromkeys(("num_experts", "n_routed_experts", "num_local_experts"), 4),
+    **dict.fromkeys(("num_experts_per_tok", "n_group", "topk_group"), 2),
+    **dict.fromkeys(("num_queries", "num_detection_tokens", "num_latents", "d_latents"), HEAD_SIZE),
+    **dict.fromkeys(("image_size",), 32),
+    **dict.fromkeys(("patch_size",), 8),
+    **dict.fromkeys(("conv_dim", "tdnn_dim", "xvector_output_dim"), 16),
+    **dict.fromkeys(("num_conv_pos_embeddings",), 16),
+    **dict.fromkeys(("num_conv_pos_embedding_groups", "num_codevectors_per_group"), 4),
+}
+
+# Ids of tokens, which defaults place far outside a tiny vocabulary.
+TOKEN_IDS: dict[str, int] = {
+    "pad_token_id": PADDING,
+    "bos_token_id": BEGIN,
+    "eos_token_id": END,
+    "cls_token_id": BEGIN,
+    "sep_token_id": END,
+    "mask_token_id": 4,
+    "decoder_start_token_id": BEGIN,
+    "question_token_id": 5,
+    "image_token_id": 6,
+    "image_token_index": 6,
+    "boi_token_index": 7,
+    "eoi_token_index": 8,
+}
+
+
+# What a type needs beyond the rules: sizes that depend on each other, lists of one entry per layer, parts without a
+# default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
+OVERRIDES: dict[str, Settings] = {
+    "conditional_detr": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
+    "convnext": {"hidden_sizes": [8, 16, 24, 32]},
+    "convnextv2": {"hidden_sizes": [8, 16, 24, 32]},
+    "d_fine": {
+        "backbone_config": {"model_type": "hgnet_v2"},
+        "encoder_in_channels": [16, 24, 32],
+        "decoder_in_channels": [HIDDEN, HIDDEN, HIDDEN],
+    },
+    "deepseek_v3": {"first_k_dense_replace": 1},
+    "detr": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
+    "donut-swin": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
+    "dpt": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3], "neck_hidden_sizes": [8, 16, 24, 32]},
+    "efficientnet": {"width_coefficient": 0.1, "depth_coefficient": 0.3, "hidden_dim": HIDDEN},
+    "encoder-decoder": {
+        "encoder": {"model_type": "bert"},
+        "decoder": {"model_type": "bert", "is_decoder": True, "add_cross_attention": True},
+        "decoder_start_token_id": BEGIN,
+        "pad_token_id": PADDING,
+    },
+    "esm": {"vocab_size": VOCABULARY, "pad_token_id": PADDING, "mask_token_id": 4},
+    "glpn": {"hidden_sizes": [8, 16, 32, 32], "decoder_hidden_size": 16},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "groupvit": {"vision_config": {"depths": [1, 1, 1], "num_group_tokens": [8, 4, 0], "num_output_groups": [8, 4, 0]}},
+    "hgnet_v2": {
+        "stem_channels": [3, 8, 8],
+        "stage_in_channels": [8, 8, 16, 24],
+        "stage_mid_channels": [8, 8, 8, 8],
+        "stage_out_channels": [8, 16, 24, 32],
+        "stage_num_blocks": [1, 1, 1, 1],
+        "stage_numb_of_layers": [1, 1, 1, 1],
+        "hidden_sizes": [8, 16, 24, 32],
+        "out_features": ["stage2", "stage3", "stage4"],
+    },
+    "hiera": {"embed_dim": HEAD_SIZE},
+    "layoutlmv3": {"coordinate_size": 6, "shape_size": 4, "input_size": 32, "patch_size": 8},
+    "levit": {"hidden_sizes": [16, 24, 32], "key_dim": [8, 8, 8]},
+    "maskformer": {"backbone_config": {"model_type": "swin"}, "decoder_config": {"model_type": "detr"}},
+    "mobilenet_v1": {"depth_multiplier": 0.25},
+    "mobilenet_v2": {"depth_multiplier": 0.25},
+    "mobilevit": {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 16, 16, 24, 24, HIDDEN], "patch_size": 2},
+    "nemotron": {"num_key_value_heads": HEADS // 2, "head_dim": HEAD_SIZE},
+    "poolformer": {"hidden_sizes": [8, 16, 24, 32]},
+    "pvt": {"hidden_sizes": [8, 16, 32, 32]},
+    "regnet": {"embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "groups_width": 4},
+    "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]},
+    "rt_detr": {"backbone_config": {"model_type": "rt_detr_resnet"}, "encoder_in_channels": [16, 24, 32]},
+    "rt_detr_resnet": {
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16, 24, 32],
+        "depths": [1, 1, 1, 1],
+        "out_features": ["stage2", "stage3", "stage4"],
+    },
+    "rt_detr_v2": {"backbone_config": {"model_type": "rt_detr_resnet"}, "encoder_in_channels": [16, 24, 32]},
+    "segformer": {"hidden_sizes": [8, 16, 32, 32]},
+    "swin": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
+    "swin2sr": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 1},
+    "swinv2": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
+    "table-transformer": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
+    "vision-encoder-decoder": {
+        "encoder": {"model_type": "vit"},
+        "decoder": {"model_type": "gpt2", "add_cross_attention": True},
+        "decoder_start_token_id": BEGIN,
+        "pad_token_id": PADDING,
+    },
+    "wav2vec2-conformer": {"vocab_size": 32},
+}
+
+
+def tiny_config(model_type: str, **changes: Any) -> PreTrainedConfig:
+    """The configuration of a model of that type, of some ten thousand parameters where the type allows it.
+
+    ``changes`` win over everything else; a mapping changes a part of the configuration.
+    """
+    from transformers import CONFIG_MAPPING
+
+    return CONFIG_MAPPING[model_type](**_merged(tiny_settings(model_type), changes))
+
+
+def write_tiny_config(model_type: str, folder: Path, **changes: Any) -> Path:
+    """Write that configuration's config.json into ``folder``, which is made; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tiny_config(model_type, **changes).save_pretrained(folder)
+    return folder
+
+
+def tiny_settings(model_type: str) -> Settings:
+    """What to call the type's configuration class with."""
+    from transformers import CONFIG_MAPPING
+
+    overrides = OVERRIDES.get(model_type, {})
+    parts = {name: _part(value) for name, value in overrides.items() if _names_a_type(value)}
+    default = CONFIG_MAPPING[model_type](**parts)
+    return _merged(_shrunk(default), overrides | parts)
+
+
+def _part(settings: Settings) -> Settings:
+    return _merged({"model_type": settings["model_type"], **tiny_settings(settings["model_type"])}, settings)
+
+
+def _names_a_type(value: Any) -> bool:
+    return isinstance(value, dict) and "model_type" in value
+
+
+def _shrunk(default: PreTrainedConfig) -> Settings:
+    """The settings of a configuration that are larger than they need be, made small."""
+    settings: Settings = {}
+    for name, value in default.to_dict().items():
+        part = getattr(default, name, None)
+        if isinstance(value, dict) and hasattr(part, "sub_configs"):
+            settings[name] = _shrunk_part(part)
+        elif name in TOKEN_IDS:
+            settings |= _token_id(name, value, default)
+        elif name in CAPS and (small := _capped(value, CAPS[name])) != value:
+            settings[name] = small
+    return settings
+
+
+def _shrunk_part(part: PreTrainedConfig) -> Settings:
+    from transformers import CONFIG_MAPPING
+
+    settings = _shrunk(part)
+    if part.model_type in CONFIG_MAPPING:
+        settings = _merged({"model_type": part.model_type, **settings}, OVERRIDES.get(part.model_type, {}))
+    return settings
+
+
+def _token_id(name: str, value: Any, default: PreTrainedConfig) -> Settings:
+    """An id inside the vocabulary; every model of text learns what padding is."""
+    has_vocabulary = getattr(default, "vocab_size", None) is not None
+    if value is None and not (name == "pad_token_id" and has_vocabulary):
+        return {}
+    return {name: TOKEN_IDS[name]}
+
+
+def _capped(value: Any, cap: int) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_capped(element, cap) for element in value]
+    return min(value, cap) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
+    """``settings`` with the changes in place, part by part."""
+    merged = dict(settings)
+    for name, value in changes.items():
+        old = merged.get(name)
+        merged[name] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
