@@ -16,7 +16,7 @@ from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.json_document import read_json, repaired
 from onnx_export_hooks.model_folder import CONFIG_NAME, MODEL_FILES, TOKENIZER_NAME, ModelFolder
 from onnx_export_hooks.model_type_rules import export_findings, type_findings
-from onnx_export_hooks.repository import Repository
+from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository
 from onnx_export_hooks.rules import MODEL_HOOK
 from onnx_export_hooks.tokenizer_rules import processor_findings, tokenizer_findings
 
@@ -31,7 +31,7 @@ def check(files: list[Path], repository: Repository, _: argparse.Namespace) -> I
     readable: dict[Path, list[Path]] = {}
     for path in files:
         if repository.leads_out(path):
-            yield finding(path, (1, 1), "link-outside", "the file is a link out of the repository", "replace it")
+            yield finding(path, (1, 1), "link-outside", LINK_MESSAGE, LINK_HINT)
         else:
             readable.setdefault(path.parent, []).append(path)
     for parent, changed in readable.items():

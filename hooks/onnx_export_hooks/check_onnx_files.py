@@ -14,7 +14,7 @@ from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.lfs import Pointer, content_sha256, pointer_findings, read_pointer
 from onnx_export_hooks.onnx_reader import Graph, OnnxError, OnnxFile, OnnxNode, Tensor, Value, read_onnx
-from onnx_export_hooks.repository import Repository, is_lfs_managed, manifest_in
+from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository, is_lfs_managed, manifest_in
 from onnx_export_hooks.rules import ONNX_HOOK
 
 MIN_OPSET = 7  # ONNX Runtime guarantees this and later ones
@@ -39,7 +39,7 @@ def check(files: list[Path], repository: Repository, options: argparse.Namespace
     artifacts = _Artifacts(repository)
     for path in dict.fromkeys(model for file in files for model in _models_of(file)):
         if repository.leads_out(path):
-            yield finding(path, _START, "link-outside", "the file is a link out of the repository", "replace it")
+            yield finding(path, _START, "link-outside", LINK_MESSAGE, LINK_HINT)
         else:
             yield from _OnnxCheck(path, artifacts, options).findings()
     for manifest_path in dict.fromkeys(path for path in files if path.name == "manifest.json"):

@@ -14,7 +14,7 @@ from onnx_export_hooks.json_document import JsonDocument, read_json
 from onnx_export_hooks.lfs import pointer_findings, read_pointer
 from onnx_export_hooks.model_config import ModelConfig
 from onnx_export_hooks.model_folder import CONFIG_NAME, ModelFolder
-from onnx_export_hooks.repository import Repository
+from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository
 from onnx_export_hooks.rules import SAFETENSORS_HOOK
 from onnx_export_hooks.safetensors_header import HeaderError, TensorHeader, read_header
 from onnx_export_hooks.weight_shapes import shape_findings
@@ -37,7 +37,7 @@ def check(files: list[Path], repository: Repository, _: argparse.Namespace) -> I
     folders: dict[Path, ModelFolder] = {}
     for path in files:
         if repository.leads_out(path):
-            yield finding(path, _START, "link-outside", "the file is a link out of the repository", "replace it")
+            yield finding(path, _START, "link-outside", LINK_MESSAGE, LINK_HINT)
             continue
         if path.name.endswith(INDEX_SUFFIX):
             yield from _index_findings(path)

@@ -14,6 +14,9 @@ from onnx_export_hooks.findings import Finding, finding
 
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".tox", ".venv", "venv", "node_modules", "__pycache__", "site-packages"})
 
+LINK_MESSAGE = "a link that leads out of the repository, or nowhere"
+LINK_HINT = "replace it by the file"
+
 
 class Repository:
     """The repository around the current folder. ``settings_path`` may not exist: then there are no targets."""
@@ -47,8 +50,10 @@ class Repository:
         return self._targets_by_folder.get(model_folder.resolve(), [])
 
     def leads_out(self, path: Path) -> bool:
-        """Whether the path is, or lies behind, a link out of the repository: its content may not be shown."""
+        """Whether a link leads out of the repository, or nowhere: what is there may not be shown, or is not there."""
         try:
+            if path.is_symlink() and not path.exists():
+                return True
             return not path.resolve().is_relative_to(self.root)
         except (OSError, RuntimeError):  # RuntimeError: links in a circle, in Python 3.11
             return True

@@ -115,6 +115,19 @@ def test_fix_does_not_follow_a_link_out(repository: Path, tmp_path_factory: pyte
     assert outside.read_text() == '{"model_type": "bert",}'
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "model.onnx"])
+def test_a_link_to_nothing_is_a_finding(name: str, repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_model(repository / "m", '{"model_type": "bert"}')
+    (repository / "m" / name).unlink(missing_ok=True)
+    (repository / "m" / name).symlink_to("nowhere")
+    (repository / "m/tokenizer_config.json").write_text("{}")
+    hook = {".json": "check-model-config", ".safetensors": "check-safetensors"}.get(
+        Path(name).suffix, "check-onnx-files"
+    )
+    assert hook_main(hook)([f"m/{name}"]) == 1
+    assert "[link-outside]" in capsys.readouterr().out
+
+
 def test_findings_are_values_for_the_action(repository: Path) -> None:
     write_model(repository / "m", '{"model_type": "berrt"}')
     assert [(found.path, found.line, found.rule) for found in findings_of(HOOK, [Path("m")])] == [
