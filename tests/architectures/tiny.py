@@ -194,7 +194,14 @@ OVERRIDES: dict[str, Settings] = {
         "decoder_in_channels": [HIDDEN, HIDDEN, HIDDEN],
     },
     "deepseek_v3": {"first_k_dense_replace": 1},
-    "detr": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
+    "detr": {
+        "use_timm_backbone": False,
+        "backbone": None,
+        "backbone_config": {"model_type": "resnet"},
+        # The mask head makes groups of eight of the hidden size and the heads together.
+        "encoder_attention_heads": 8,
+        "decoder_attention_heads": 8,
+    },
     "donut-swin": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
     "dpt": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3], "neck_hidden_sizes": [8, 16, 24, 32]},
     "efficientnet": {"width_coefficient": 0.1, "depth_coefficient": 0.3, "hidden_dim": HIDDEN},
@@ -221,7 +228,10 @@ OVERRIDES: dict[str, Settings] = {
     "hiera": {"embed_dim": HEAD_SIZE},
     "layoutlmv3": {"coordinate_size": 6, "shape_size": 4, "input_size": 32, "patch_size": 8},
     "levit": {"hidden_sizes": [16, 24, 32], "key_dim": [8, 8, 8]},
-    "maskformer": {"backbone_config": {"model_type": "swin"}, "decoder_config": {"model_type": "detr"}},
+    "maskformer": {
+        "backbone_config": {"model_type": "swin", "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
+        "decoder_config": {"model_type": "detr"},
+    },
     "mobilenet_v1": {"depth_multiplier": 0.25},
     "mobilenet_v2": {"depth_multiplier": 0.25},
     "mobilevit": {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 16, 16, 24, 24, HIDDEN], "patch_size": 2},

@@ -78,7 +78,12 @@ def _loaded(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel
 
 def _built(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
     torch.manual_seed(job.seed)
-    model = model_class.from_config(config, dtype=torch.float32, trust_remote_code=job.trust_remote_code)
+    # Where several classes fit, transformers 5.23 goes through the architectures without asking whether there are any.
+    config.architectures = config.architectures or []
+    if hasattr(model_class, "from_config"):
+        model = model_class.from_config(config, dtype=torch.float32, trust_remote_code=job.trust_remote_code)
+    else:  # no auto class but the model's own
+        model = model_class._from_config(config, dtype=torch.float32)
     spread_random_weights(model, job.seed)
     return LoadedModel(model)
 

@@ -46,6 +46,14 @@ ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Model", ("feature-extraction",)),
 )
 
+# Model type and task -> the class that does it, where transformers 5.23 lists it under no auto class.
+CLASSES_WITHOUT_AUTO_CLASS: dict[tuple[str, str], str] = {
+    ("colpali", "feature-extraction"): "ColPaliForRetrieval",
+    ("patchtsmixer", "time-series-forecasting"): "PatchTSMixerForPrediction",
+    ("patchtst", "time-series-forecasting"): "PatchTSTForPrediction",
+    ("trocr", "feature-extraction"): "TrOCRForCausalLM",
+}
+
 
 def supported_tasks_mapping(
     *tasks: str, **classes: type[OnnxConfig] | str
@@ -201,7 +209,11 @@ class TasksManager:
             )
         import transformers
 
-        names = AUTO_CLASSES[parse_task(task)[0]]
+        stem, _ = parse_task(task)
+        names = AUTO_CLASSES[stem]
+        own_class = CLASSES_WITHOUT_AUTO_CLASS.get((model_type or "", stem))
+        if own_class is not None:
+            return getattr(transformers, own_class)
         if model_type is None:
             return getattr(transformers, names[0])
         for auto_class in (getattr(transformers, name, None) for name in names):
