@@ -1,6 +1,6 @@
 """Draws ``docs/report.png``: the example report as a reader of the pull request sees it.
 
-Needs Chromium (``apt-get install chromium fonts-noto-color-emoji``) and markdown-it-py. Run ``python docs/make_picture.py``.
+Needs Chromium (``apt-get install chromium fonts-noto-color-emoji``) and markdown-it-py.
 """
 
 import subprocess
@@ -16,7 +16,8 @@ body { font: 14px/1.5 -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", san
 table { border-collapse: collapse; margin: 12px 0; font-size: 13px; }
 th, td { border: 1px solid #d1d9e0; padding: 5px 10px; }
 tr:nth-child(2n) { background: #f6f8fa; }
-code, pre { font: 12px ui-monospace, "DejaVu Sans Mono", monospace; background: #eff1f3; border-radius: 6px; padding: 2px 5px; }
+code, pre { font: 12px ui-monospace, "DejaVu Sans Mono", monospace; background: #eff1f3; border-radius: 6px;
+            padding: 2px 5px; }
 pre { padding: 12px; background: #f6f8fa; } pre code { background: none; padding: 0; }
 summary { margin: 6px 0; }
 """
