@@ -63,8 +63,8 @@ hooks:
 
 ## Cost
 
-Installed by pre-commit, the environment takes 48 MiB with pip. Whole processes in a repository of 200 models, medians of
-9 on 2 cores (`python benchmarks/time_hooks.py`):
+Installed by pre-commit, the environment takes 48 MiB with pip. Whole processes in a repository of 200 models, medians
+of 9 on 2 cores (`python benchmarks/time_hooks.py`):
 
 | Hook | one changed file | all of 200 models |
 |---|---|---|
