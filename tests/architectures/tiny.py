@@ -185,6 +185,8 @@ TOKEN_IDS: dict[str, int] = {
 # What a type needs beyond the rules: sizes that depend on each other, lists of one entry per layer, parts without a
 # default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
 OVERRIDES: dict[str, Settings] = {
+    "big_bird": {"block_size": 4},
+    "bigbird_pegasus": {"block_size": 4},
     "conditional_detr": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
     "convnext": {"hidden_sizes": [8, 16, 24, 32]},
     "convnextv2": {"hidden_sizes": [8, 16, 24, 32]},
@@ -193,7 +195,23 @@ OVERRIDES: dict[str, Settings] = {
         "encoder_in_channels": [16, 24, 32],
         "decoder_in_channels": [HIDDEN, HIDDEN, HIDDEN],
     },
-    "deepseek_v3": {"first_k_dense_replace": 1},
+    # As the published models have them, not as the defaults say.
+    "deberta": {
+        "relative_attention": True,
+        "pos_att_type": ["c2p", "p2c"],
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+    },
+    "deberta-v2": {
+        "relative_attention": True,
+        "pos_att_type": ["c2p", "p2c"],
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "position_buckets": 16,
+    },
+    "deepseek_v3": {"first_k_dense_replace": 1, "num_key_value_heads": HEADS},
     "detr": {
         "use_timm_backbone": False,
         "backbone": None,
@@ -211,7 +229,15 @@ OVERRIDES: dict[str, Settings] = {
         "decoder_start_token_id": BEGIN,
         "pad_token_id": PADDING,
     },
-    "esm": {"vocab_size": VOCABULARY, "pad_token_id": PADDING, "mask_token_id": 4},
+    # As ESM-2 has them.
+    "esm": {
+        "vocab_size": 33,
+        "pad_token_id": PADDING,
+        "mask_token_id": 32,
+        "position_embedding_type": "rotary",
+        "token_dropout": True,
+        "emb_layer_norm_before": False,
+    },
     "glpn": {"hidden_sizes": [8, 16, 32, 32], "decoder_hidden_size": 16},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "groupvit": {"vision_config": {"depths": [1, 1, 1], "num_group_tokens": [8, 4, 0], "num_output_groups": [8, 4, 0]}},
@@ -228,6 +254,8 @@ OVERRIDES: dict[str, Settings] = {
     "hiera": {"embed_dim": HEAD_SIZE},
     "layoutlmv3": {"coordinate_size": 6, "shape_size": 4, "input_size": 32, "patch_size": 8},
     "levit": {"hidden_sizes": [16, 24, 32], "key_dim": [8, 8, 8]},
+    # A sixth of the hidden size for each side of a box.
+    "lilt": {"hidden_size": 48},
     "maskformer": {
         "backbone_config": {"model_type": "swin", "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
         "decoder_config": {"model_type": "detr"},

@@ -160,8 +160,17 @@ def _output(outputs: Any, name: str, attribute: str) -> torch.Tensor:
     )
 
 
-def _attribute(outputs: Any, attribute: str) -> Any:
-    return outputs.get(attribute) if isinstance(outputs, Mapping) else getattr(outputs, attribute, None)
+def _attribute(outputs: Any, path: str) -> Any:
+    """An attribute of the model's output; ``logits.0`` is the first of several, ``hidden_states.-1`` the last."""
+    value = outputs
+    for step in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, (tuple, list)) and step.removeprefix("-").isdecimal():
+            value = value[int(step)] if -len(value) <= int(step) < len(value) else None
+        else:
+            value = getattr(value, step, None)
+    return value
 
 
 def _cached(outputs: Any, match: re.Match[str]) -> torch.Tensor | None:

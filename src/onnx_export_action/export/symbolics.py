@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.onnx import symbolic_helper, symbolic_opset14
+from torch.onnx import symbolic_helper, symbolic_opset9, symbolic_opset13, symbolic_opset14
 
 _FIRST_OPSET = 11
 
@@ -21,12 +21,22 @@ def register_missing_operators() -> None:
     nothing newer than opset 11.
     """
     operators = {
+        "aten::copy": _copy,
         "aten::diff": _diff,
+        "aten::mul": _mul,
         "aten::cumsum": _cumsum,
         "aten::scaled_dot_product_attention": symbolic_opset14.scaled_dot_product_attention,
     }
     for name, symbolic in operators.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, _FIRST_OPSET)
+    # The tracer's own translation begins at opset 13, and the newest that is not too new wins.
+    torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, 13)
+
+
+def _copy(g: Any, target: Any, source: Any, _: Any) -> Any:
+    """``tensor.copy_``: rotary frequencies for long texts (``longrope``) are written over those for short ones."""
+    kind = torch.onnx.JitScalarType.from_value(target).onnx_type()
+    return g.op("Expand", g.op("Cast", source, to_i=kind), g.op("Shape", target))
 
 
 @symbolic_helper.parse_args("v", "i", "i", "v", "v")
@@ -63,6 +73,42 @@ def _onnx_type(tensor: Any, wanted: Any) -> int | None:
         torch.onnx.JitScalarType.BOOL
     )
     return int(torch.onnx.JitScalarType.INT64.onnx_type()) if is_bool else None
+
+
+def _mul(g: Any, one: Any, other: Any) -> Any:
+    """A product in bfloat16: float32, rounded, as PyTorch does it; the tracer's own translation for all other types.
+
+    Falcon's attention biases are such a product of bfloat16 and int64. The tracer's type promotion then writes the
+    number of complex128 for bfloat16, and ONNX Runtime (1.31) has no such product on a CPU.
+    """
+    types = torch.onnx.JitScalarType
+    kinds = [types.from_value(factor, types.UNDEFINED) for factor in (one, other)]
+    if types.BFLOAT16 not in kinds or not set(kinds) <= {types.BFLOAT16, types.INT64, types.INT}:
+        return symbolic_opset9.mul(g, one, other)
+    factors = [g.op("Cast", factor, to_i=types.FLOAT.onnx_type()) for factor in (one, other)]
+    return g.op("Cast", g.op("Mul", *factors), to_i=types.BFLOAT16.onnx_type())
+
+
+def _repeat_interleave(g: Any, tensor: Any, repeats: Any, axis: Any = None, output_size: Any = None) -> Any:
+    """``torch.repeat_interleave`` by one number along one axis; the tracer's own translation for all else.
+
+    That one flattens the new axis into the wrong neighbour where sizes are unknown: rotary positions of cohere, glm
+    and helium then had a rank too many.
+    """
+    rank = symbolic_helper._get_tensor_rank(tensor)
+    times, along = symbolic_helper._maybe_get_const(repeats, "t"), symbolic_helper._maybe_get_const(axis, "i")
+    if rank is None or not isinstance(along, int) or not isinstance(times, torch.Tensor) or times.numel() != 1:
+        return symbolic_opset13.repeat_interleave(g, tensor, repeats, axis, output_size)
+    along %= rank
+    factors = torch.ones(rank, dtype=torch.int64)
+    factors[along] = int(times)
+    sizes = g.op("Mul", g.op("Shape", tensor), g.op("Constant", value_t=factors))
+    tiles = torch.ones(rank + 1, dtype=torch.int64)
+    tiles[along + 1] = int(times)
+    tiled = g.op("Tile", symbolic_helper._unsqueeze_helper(g, tensor, [along + 1]), g.op("Constant", value_t=tiles))
+    repeated = g.op("Reshape", tiled, sizes)
+    repeated.setType(tensor.type().with_sizes([None] * rank))
+    return repeated
 
 
 _TO_THE_END = 2**63 - 1

@@ -16,6 +16,7 @@ import torch
 
 from onnx_export_action.errors import ExportError
 from onnx_export_action.export.calling import ModelCall
+from onnx_export_action.export.experts import traceable_experts
 from onnx_export_action.export.graph import (
     WeightlessGraph,
     attach_weights,
@@ -37,7 +38,7 @@ def trace(call: ModelCall, *, opset: int) -> WeightlessGraph:
         ExportError: the model cannot be traced, or the tracer lost one of its inputs.
     """
     inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
-    with _quiet(), _recorded_shapes(call.module) as output_shapes, torch.no_grad():
+    with _quiet(), traceable_experts(), _recorded_shapes(call.module) as output_shapes, torch.no_grad():
         try:
             graph = _traced_graph(call, inputs, opset)
         except ExportError:

@@ -40,16 +40,22 @@ TASK_OUTPUTS: dict[str, AxesMapping] = {
     "audio-frame-classification": {"logits": {0: "batch_size", 1: "sequence_length"}},
     "audio-xvector": {"logits": {0: "batch_size"}, "embeddings": {0: "batch_size"}},
     "automatic-speech-recognition": {"logits": {0: "batch_size", 1: "sequence_length"}},
+    "depth-estimation": {"predicted_depth": {0: "batch_size", 1: "output_height", 2: "output_width"}},
     "feature-extraction": {"last_hidden_state": {0: "batch_size", 1: "sequence_length"}},
     "fill-mask": {"logits": {0: "batch_size", 1: "sequence_length"}},
     "image-classification": {"logits": {0: "batch_size"}},
+    "image-segmentation": {"logits": {0: "batch_size", 2: "output_height", 3: "output_width"}},
+    "image-to-image": {"reconstruction": {0: "batch_size", 2: "output_height", 3: "output_width"}},
     "image-to-text": {"logits": {0: "batch_size", 1: "sequence_length"}},
+    "keypoint-detection": {"heatmaps": {0: "batch_size"}},
     "masked-im": {"reconstruction": {0: "batch_size"}},
     "multiple-choice": {"logits": {0: "batch_size", 1: "num_choices"}},
+    "object-detection": {"logits": {0: "batch_size"}, "pred_boxes": {0: "batch_size"}},
     "question-answering": {
         "start_logits": {0: "batch_size", 1: "sequence_length"},
         "end_logits": {0: "batch_size", 1: "sequence_length"},
     },
+    "semantic-segmentation": {"logits": {0: "batch_size", 2: "output_height", 3: "output_width"}},
     "text-classification": {"logits": {0: "batch_size"}},
     "text-generation": {"logits": {0: "batch_size", 1: "sequence_length"}},
     "text2text-generation": {"logits": {0: "batch_size", 1: "sequence_length"}},
@@ -68,6 +74,15 @@ AXIS_SOURCES: dict[str, tuple[tuple[str, int], ...]] = {
     "sequence_length": (("decoder_input_ids", 1), ("input_ids", 1)),
     "text_batch_size": (("input_ids", 0),),
     "image_batch_size": (("pixel_values", 0),),
+}
+
+# Axes of outputs that the model computes from an axis of an input: they vary with it under a name of their own.
+COMPUTED_AXES: dict[str, tuple[str, int]] = {
+    "feature_height": ("pixel_values", 2),
+    "feature_width": ("pixel_values", 3),
+    "num_patches": ("pixel_values", 2),
+    "output_height": ("pixel_values", 2),
+    "output_width": ("pixel_values", 3),
 }
 
 
@@ -243,6 +258,9 @@ class OnnxConfig(ABC):
 
     def _name_in_use(self, word: str) -> str | None:
         inputs = self.inputs
+        if word in COMPUTED_AXES:
+            source, axis = COMPUTED_AXES[word]
+            return word if axis in inputs.get(source, {}) else None
         if word == "batch_size":
             first: Mapping[int, str] = next(iter(inputs.values()), {})
             return first.get(0)

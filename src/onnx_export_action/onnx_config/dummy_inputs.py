@@ -37,6 +37,8 @@ SPECIAL_TOKENS = (
     "decoder_start_token_id",
     "forced_bos_token_id",
     "forced_eos_token_id",
+    "question_token_id",
+    "image_token_id",
 )
 
 
@@ -283,6 +285,67 @@ def _first_id(value: Any, vocabulary: int) -> int | None:
     return next((token for token in _ids(value) if 0 <= token < vocabulary), None)
 
 
+class DummyQuestionTextInputGenerator(DummyTextInputGenerator):
+    """Texts with one question token in each, at the place where the model is asked for an answer."""
+
+    MARK = "question_token_id"
+
+    def token_ids(self, mask: Mask, *, stream: str = "input_ids", ends: bool) -> Array:
+        """As the base class does; the mark stands at a random real place."""
+        import numpy as np
+
+        ids = super().token_ids(mask, stream=stream, ends=ends)
+        lottery = (1 - self.random(f"{stream} mark").random(mask.shape)) * mask
+        ids[np.arange(len(ids)), lottery.argmax(axis=1)] = int(self.required(self.MARK))
+        return ids
+
+
+class DummyQuestionAndContextInputGenerator(DummyQuestionTextInputGenerator):
+    """Texts of two parts: the separator that ends the question stands at a random place."""
+
+    MARK = "sep_token_id"
+
+
+class DummyBoxGenerator(DummyTextInputGenerator):
+    """Where each token stands on its page: ``bbox``, (batch, length, 4), int64, on a scale of 0 to 1000.
+
+    A box is left, top, right and bottom; padding has no box, as the documentation of LayoutLM's processors says.
+    """
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("bbox",)
+
+    def array(self, input_name: str) -> Array:
+        """The boxes, none of them inside out."""
+        import numpy as np
+
+        mask = self._mask()
+        scale = min(1001, int(self.normalized_config.get("max_2d_position_embeddings", 1001)))
+        corners = self.random(input_name).integers(0, scale, (*mask.shape, 2, 2), dtype=np.int64)
+        boxes: Array = np.sort(corners, axis=-2).reshape(*mask.shape, 4)
+        return boxes * mask[..., None]
+
+
+class DummyXPathGenerator(DummyTextInputGenerator):
+    """The way through a page's tree to each token, int64: tags and subscripts, (batch, length, deepest level).
+
+    Levels that a way does not have, and all of padding's, hold the padding ids that ``MarkupLMTokenizer`` writes.
+    """
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("xpath_tags_seq", "xpath_subs_seq")
+
+    def array(self, input_name: str) -> Array:
+        """Tags or subscripts; both of the same ways."""
+        import numpy as np
+
+        mask = self._mask()
+        deepest = int(self.required("max_depth"))
+        depth = self.random_int_array("xpath depth", mask.shape, deepest + 1, 1) * mask
+        size, padding = ("tag", "tag_pad_id") if input_name == "xpath_tags_seq" else ("subs", "subs_pad_id")
+        known = int(self.required(f"max_xpath_{size}_unit_embeddings"))
+        units = self.random_int_array(input_name, (*mask.shape, deepest), known)
+        return np.where(np.arange(deepest) < depth[..., None], units, int(self.required(padding)))
+
+
 class DummyDecoderTextInputGenerator(DummyTextInputGenerator):
     """The decoder's side of an encoder-decoder in one file: shape (batch, decoder length)."""
 
@@ -328,6 +391,15 @@ class DummyPastKeyValuesGenerator(DummyInputGenerator):
         return (self.batch_size, heads, length, int(self.required("head_dim")))
 
 
+class DummyLatentPastKeyValuesGenerator(DummyPastKeyValuesGenerator):
+    """The cache of multi-head latent attention, compressed: latents under ``key``, rotary parts under ``value``."""
+
+    def cache_shape(self, input_name: str) -> tuple[int, ...]:
+        """(batch, 1, length, size), as ``DeepseekV3Attention`` of transformers 5.23 fills it."""
+        size = self.required("kv_lora_rank" if input_name.endswith(".key") else "qk_rope_head_dim")
+        return (self.batch_size, 1, self.shapes.past_sequence_length, int(size))
+
+
 class DummyVisionInputGenerator(DummyInputGenerator):
     """Images, shape (batch, channels, height, width), and their masks. Images are padded at the bottom and right."""
 
@@ -351,9 +423,26 @@ class DummyVisionInputGenerator(DummyInputGenerator):
         return rows[:, :, None] * columns[:, None, :]
 
     def _masked_patches(self) -> Array:
-        patch_height, patch_width = as_height_and_width(self.required("patch_size"))
-        patches = (self.shapes.image_height // patch_height) * (self.shapes.image_width // patch_width)
-        return self.random_int_array("bool_masked_pos", (self.shapes.image_batch_size, patches), 2).astype(bool)
+        shape = (self.shapes.image_batch_size, number_of_patches(self))
+        return self.random_int_array("bool_masked_pos", shape, 2).astype(bool)
+
+
+class DummyMaskingNoiseGenerator(DummyInputGenerator):
+    """What decides which patches are hidden: ``noise`` in [0, 1), shape (batch, patches), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("noise",)
+
+    def array(self, input_name: str) -> Array:
+        """A number per patch."""
+        import numpy as np
+
+        return self.random(input_name).random((self.batch_size, number_of_patches(self)), dtype=np.float32)
+
+
+def number_of_patches(generator: DummyInputGenerator) -> int:
+    """How many patches the images are cut into."""
+    patch_height, patch_width = as_height_and_width(generator.required("patch_size"))
+    return (generator.shapes.image_height // patch_height) * (generator.shapes.image_width // patch_width)
 
 
 class DummyAudioInputGenerator(DummyInputGenerator):

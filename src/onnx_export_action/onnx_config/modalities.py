@@ -10,6 +10,7 @@ from onnx_export_action.onnx_config.dummy_inputs import (
     DummyAudioInputGenerator,
     DummyDecoderTextInputGenerator,
     DummyEncoderOutputGenerator,
+    DummyInputGenerator,
     DummyPastKeyValuesGenerator,
     DummyTextInputGenerator,
     DummyVisionInputGenerator,
@@ -30,7 +31,7 @@ class TextEncoderOnnxConfig(OnnxConfig):
     """Encoders of text."""
 
     NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedTextConfig
-    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator,)
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (DummyTextInputGenerator,)
 
     @property
     def inputs(self) -> Axes:
@@ -46,7 +47,10 @@ class TextDecoderOnnxConfig(OnnxConfigWithPast):
     """Decoders of text."""
 
     NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedTextConfig
-    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyPastKeyValuesGenerator)
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (
+        DummyTextInputGenerator,
+        DummyPastKeyValuesGenerator,
+    )
 
     # Decoders that number positions from 0 whatever the padding must be told them for a left-padded batch,
     # as `generate` does.
@@ -61,6 +65,17 @@ class TextDecoderOnnxConfig(OnnxConfigWithPast):
             for axes in inputs.values():
                 del axes[0]
         return inputs
+
+    @property
+    def max_sequence_length(self) -> int | None:
+        """The positions, where they are embedded, or where rotary ones change from there on with every length.
+
+        A graph keeps the frequencies of short texts (``dynamic_rope_update`` of transformers 5.23, type ``dynamic``).
+        """
+        rotary = self._normalized_config.get("rope_parameters") or {}
+        if rotary.get("rope_type") == "dynamic":
+            return int(self._normalized_config.max_position_embeddings)
+        return super().max_sequence_length
 
     @property
     def takes_one_row(self) -> bool:
@@ -103,7 +118,7 @@ class TextSeq2SeqOnnxConfig(OnnxSeq2SeqConfigWithPast):
     """Encoder-decoders from text to text."""
 
     NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedSeq2SeqConfig
-    DUMMY_INPUT_GENERATOR_CLASSES = (
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (
         DummyTextInputGenerator,
         DummyDecoderTextInputGenerator,
         DummyEncoderOutputGenerator,
@@ -127,9 +142,11 @@ class VisionOnnxConfig(OnnxConfig):
     """Models of images."""
 
     NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedVisionConfig
-    DUMMY_INPUT_GENERATOR_CLASSES = (DummyVisionInputGenerator,)
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (DummyVisionInputGenerator,)
     # Convolutions take any size; position embeddings belong to one size.
     IMAGE_SIZE_VARIES: ClassVar[bool] = False
+    # What features of images of varying size are: a smaller image, a row of patches, or one per query.
+    FEATURES: ClassVar[str] = "image"
 
     @property
     def inputs(self) -> Axes:
@@ -139,25 +156,35 @@ class VisionOnnxConfig(OnnxConfig):
 
     @property
     def outputs(self) -> Axes:
-        """The task's outputs; the features of convolutions are smaller images."""
+        """The task's outputs; features follow the size of the images."""
         outputs = super().outputs
-        if self.IMAGE_SIZE_VARIES and self.task == "feature-extraction":
-            outputs["last_hidden_state"] |= {2: "feature_height", 3: "feature_width"}
+        if self.task == "feature-extraction":
+            outputs["last_hidden_state"] |= self._axes_in_use(_FEATURE_AXES[self.FEATURES])
         return outputs
+
+
+_FEATURE_AXES = {
+    "image": {2: "feature_height", 3: "feature_width"},
+    "patches": {1: "num_patches"},
+    "queries": {},
+}
 
 
 class TextAndVisionOnnxConfig(OnnxConfig):
     """Models of text and images."""
 
     NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedTextAndVisionConfig
-    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyVisionInputGenerator)
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (
+        DummyTextInputGenerator,
+        DummyVisionInputGenerator,
+    )
 
 
 class AudioOnnxConfig(OnnxConfig):
     """Models of raw sound, which convolutions turn into frames."""
 
     NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedConfig
-    DUMMY_INPUT_GENERATOR_CLASSES = (DummyAudioInputGenerator,)
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (DummyAudioInputGenerator,)
     FRAME_TASKS: ClassVar[frozenset[str]] = frozenset(
         {"audio-frame-classification", "automatic-speech-recognition", "feature-extraction"}
     )
@@ -188,7 +215,7 @@ class AudioToTextOnnxConfig(OnnxSeq2SeqConfigWithPast):
     """Encoder-decoders from sound to text."""
 
     NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedSeq2SeqConfig
-    DUMMY_INPUT_GENERATOR_CLASSES = (
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (
         DummyAudioInputGenerator,
         DummyTextInputGenerator,
         DummyDecoderTextInputGenerator,

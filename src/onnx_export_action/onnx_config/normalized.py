@@ -123,6 +123,16 @@ class NormalizedTextConfigWithGQA(NormalizedTextConfig):
     """Text models with grouped keys and values; every text configuration here reads them where they are named."""
 
 
+class NormalizedMultiQueryConfig(NormalizedTextConfig):
+    """Text models whose queries may share one head of keys and values (GPT-BigCode, Falcon)."""
+
+    @property
+    def num_key_value_heads(self) -> int:
+        """Heads that the cache holds; Falcon's newer layout gives every query its copy."""
+        shares = self.get("multi_query") and not self.get("new_decoder_architecture")
+        return 1 if shares else int(self.num_attention_heads)
+
+
 class NormalizedSeq2SeqConfig(NormalizedTextConfig):
     """Names of encoder-decoders: the cache belongs to the decoder."""
 

@@ -60,25 +60,31 @@ FIXED_BY_CONFIGURATION = (
 
 @dataclass(frozen=True)
 class ShapeLimit:
-    """Which sizes a model takes: ``minimum`` to ``maximum`` (None: no end), and why, in words for the reader."""
+    """Which sizes a model takes: ``minimum`` to ``maximum`` (None: no end), and why, in words for the reader.
+
+    ``multiple``: from the minimum on, only every so many; the minimum is one of them.
+    """
 
     minimum: int = 1
     maximum: int | None = None
     reason: str = "there is nothing to compute"
+    multiple: int = 1
 
     def allows(self, size: int) -> bool:
         """Whether the model can be called with this size."""
-        return self.minimum <= size and (self.maximum is None or size <= self.maximum)
+        return size == self.clip(size)
 
     def clip(self, size: int) -> int:
-        """The nearest size that the model takes."""
-        return max(self.minimum, size if self.maximum is None else min(size, self.maximum))
+        """The nearest size that the model takes, from below if there are several."""
+        within = max(self.minimum, size if self.maximum is None else min(size, self.maximum))
+        return within - (within - self.minimum) % self.multiple
 
     def __str__(self) -> str:
         if self.minimum == self.maximum:
             return f"it is fixed at {self.minimum}: {self.reason}"
         bound = f"at least {self.minimum}" if self.maximum is None else f"{self.minimum} to {self.maximum}"
-        return f"it must be {bound}: {self.reason}"
+        steps = f" in steps of {self.multiple}" if self.multiple > 1 else ""
+        return f"it must be {bound}{steps}: {self.reason}"
 
 
 def fixed_at(size: int, reason: str) -> ShapeLimit:

@@ -35,6 +35,8 @@ from onnx_export_action.validation.records import (
 )
 from onnx_export_action.validation.samples import sample_batches
 
+_RULED_OUT = -1e5
+
 
 def make_reference(job: Job, folder: Path) -> Reference:
     """Run the model of ``job`` on its grid; case files and records go to ``folder``.
@@ -146,6 +148,16 @@ def _batch_first(axes: Mapping[int, str], onnx_config: OnnxConfig) -> bool:
     return 0 in axes and axes[0] == first.get(0)
 
 
+def _unmasked(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Finite elements that the model did not rule out with a large negative number.
+
+    BigBird subtracts 1e6 from the logits of a question's tokens: the scale of an output is that of the others.
+    """
+    chosen: np.ndarray[Any, Any] = np.isfinite(array)
+    ruled_out = array <= _RULED_OUT
+    return chosen if ruled_out.all() else chosen & ~ruled_out
+
+
 class _Statistics:
     """Scale of an output, and how far it moves when the input changes, over all cases."""
 
@@ -157,7 +169,10 @@ class _Statistics:
     def add(self, array: np.ndarray[Any, Any], valid: np.ndarray[Any, Any] | None, *, batch_first: bool) -> None:
         if array.dtype.kind not in "fiub" or array.size == 0:
             return
-        finite = np.where(np.isfinite(array), array, 0) if array.dtype.kind == "f" else array
+        finite = array
+        if array.dtype.kind == "f" and not (chosen := _unmasked(array)).all():
+            valid = chosen if valid is None else valid & chosen
+            finite = np.where(chosen, array, 0)
         selected = finite if valid is None else finite * valid
         self._energy += float(np.square(selected, dtype=np.float64).sum())
         self._elements += selected.size if valid is None else int(np.broadcast_to(valid, array.shape).sum())
