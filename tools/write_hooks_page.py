@@ -28,7 +28,7 @@ They stop a bad model change at the commit: without torch, without the network, 
 
 ```yaml
 repos:
-- repo: https://github.com/OWNER/onnx-export-action
+- repo: https://github.com/org/onnx-export-action
   rev: v0.1.0
   hooks:
   - id: check-onnx-export-config

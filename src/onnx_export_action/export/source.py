@@ -10,15 +10,14 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from onnx_export_action.errors import ExportError, load_error, plan_error
+from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights
 
-_SINGLE_NAMES = ("model.safetensors", "pytorch_model.bin")
-_INDEX_NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _LFS_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _MAX_CONFIG_BYTES = 16 * 2**20
@@ -107,7 +106,7 @@ def _fetch(source: str, revision: str | None, weights: str) -> ModelFolder:
     try:
         found = _names_on_hub(source, revision)
         names = _names_in_cache(source, revision) if found is None else found
-        patterns = [*COMPANION_NAMES, "*/config.json", *(_chosen_weights(names) if weights == "load" else ())]
+        patterns = [*COMPANION_NAMES, "*/config.json", *(chosen_weights(names) if weights == "load" else ())]
         folder = snapshot_download(source, revision=revision, allow_patterns=patterns, local_files_only=found is None)
     except GatedRepoError as error:
         raise load_error(
@@ -221,31 +220,16 @@ def weight_files(folder: Path) -> list[Path]:
         ExportError: there are none, one is damaged or a Git LFS pointer, or the index names a shard that is missing.
     """
     names = [path.name for path in folder.iterdir() if path.is_file()]
-    chosen = _chosen_weights(names)
+    chosen = chosen_weights(names)
     if not chosen:
         raise load_error(
             f"{folder} holds no weights (model.safetensors or pytorch_model.bin)",
             "add them, or set `weights: random` (`--weights random`) to check the architecture alone",
         )
-    files = _shards(folder / chosen[0]) if chosen[0] in _INDEX_NAMES else [folder / chosen[0]]
+    files = _shards(folder / chosen[0]) if chosen[0] in INDEX_NAMES else [folder / chosen[0]]
     for path in files:
         _require_whole(path)
     return files
-
-
-def _chosen_weights(names: Iterable[str]) -> list[str]:
-    """Of a repository's file names, those of its weights: one file, or an index with its shards.
-
-    The order is that of transformers (``_get_resolved_checkpoint_files``): safetensors, its shards, PyTorch's own.
-    """
-    present = set(names)
-    for single, index in zip(_SINGLE_NAMES, _INDEX_NAMES, strict=True):
-        if single in present:
-            return [single]
-        if index in present:
-            stem, ending = single.rsplit(".", 1)
-            return [index, *sorted(name for name in present if re.fullmatch(rf"{stem}[^/]+\.{ending}", name))]
-    return []
 
 
 def _shards(index: Path) -> list[Path]:

@@ -16,6 +16,7 @@ import msgspec
 
 from onnx_export_action import __version__
 from onnx_export_action.errors import load_error, plan_error
+from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.results import encode
 
 MANIFEST_NAME = "manifest.json"
@@ -121,7 +122,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fingerprint(model_folder: Path, *, weights: str = "load") -> Fingerprint:
-    """Hash ``config.json`` and, for ``weights="load"``, the weight files: safetensors, else ``pytorch_model*.bin``.
+    """Hash ``config.json`` and, for ``weights="load"``, the weight files that loading would read.
 
     Raises:
         ExportError: there is no config.json, or a file cannot be read.
@@ -197,12 +198,5 @@ def manifest_schema() -> dict[str, Any]:
 
 
 def _weight_files(model_folder: Path) -> list[Path]:
-    """Weight files and their index, by name; the kind that loading prefers."""
-    for patterns in (
-        ("*.safetensors", "*.safetensors.index.json"),
-        ("pytorch_model*.bin", "pytorch_model.bin.index.json"),
-    ):
-        found = sorted(path for pattern in patterns for path in model_folder.glob(pattern) if path.is_file())
-        if found:
-            return found
-    return []
+    names = [path.name for path in model_folder.iterdir() if path.is_file()]
+    return [model_folder / name for name in chosen_weights(names)]

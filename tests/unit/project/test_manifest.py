@@ -193,7 +193,14 @@ def test_hashing_reads_the_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    for name in ("config.json", "model.safetensors", "pytorch_model.bin", "training_args.bin", "tokenizer.json"):
+    for name in (
+        "config.json",
+        "model.safetensors",
+        "adapter_model.safetensors",
+        "pytorch_model.bin",
+        "training_args.bin",
+        "tokenizer.json",
+    ):
         (tmp_path / name).write_text(name)
     return tmp_path
 
@@ -205,7 +212,10 @@ def test_the_fingerprint_changes_with_what_the_export_reads(model: Path, name: s
     assert fingerprint(model).sha256 != before
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "training_args.bin", "tokenizer.json", "README.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["adapter_model.safetensors", "pytorch_model.bin", "training_args.bin", "tokenizer.json", "README.md"],
+)
 def test_the_fingerprint_keeps_with_what_it_does_not_read(model: Path, name: str) -> None:
     before = fingerprint(model)
     (model / name).write_text("changed")
@@ -215,6 +225,14 @@ def test_the_fingerprint_keeps_with_what_it_does_not_read(model: Path, name: str
 def test_weights_in_the_older_format_count_where_there_are_no_others(model: Path) -> None:
     (model / "model.safetensors").unlink()
     assert list(fingerprint(model).weight_hashes) == ["pytorch_model.bin"]
+
+
+def test_an_index_counts_with_its_shards(model: Path) -> None:
+    (model / "model.safetensors").unlink()
+    parts = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
+    for name in parts:
+        (model / name).write_text(name)
+    assert sorted(fingerprint(model).weight_hashes) == parts
 
 
 def test_random_weights_depend_on_the_configuration_alone(model: Path) -> None:
