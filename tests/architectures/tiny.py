@@ -187,6 +187,7 @@ TOKEN_IDS: dict[str, int] = {
 OVERRIDES: dict[str, Settings] = {
     "big_bird": {"block_size": 4},
     "bigbird_pegasus": {"block_size": 4},
+    "colpali": {"vlm_config": {"text_config": {"num_key_value_heads": HEADS // 2}}},
     "conditional_detr": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
     "convnext": {"hidden_sizes": [8, 16, 24, 32]},
     "convnextv2": {"hidden_sizes": [8, 16, 24, 32]},
@@ -276,6 +277,15 @@ OVERRIDES: dict[str, Settings] = {
         "out_features": ["stage2", "stage3", "stage4"],
     },
     "rt_detr_v2": {"backbone_config": {"model_type": "rt_detr_resnet"}, "encoder_in_channels": [16, 24, 32]},
+    # A window that does not fit the patches evenly, and a layer without one.
+    "sam": {
+        "vision_config": {
+            "output_channels": HIDDEN,
+            "num_pos_feats": HIDDEN // 2,
+            "window_size": 3,
+            "global_attn_indexes": [1],
+        }
+    },
     "segformer": {"hidden_sizes": [8, 16, 32, 32]},
     "swin": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
     "swin2sr": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 1},

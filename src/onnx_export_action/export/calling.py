@@ -18,6 +18,7 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from onnx_export_action.errors import ExportError
+from onnx_export_action.export.parts import PARTS
 from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.results import Stage
 
@@ -68,6 +69,8 @@ class FlatModel(torch.nn.Module):
         return self._flat_outputs(self._call(inputs))
 
     def _call(self, inputs: dict[str, torch.Tensor]) -> Any:
+        if self._onnx_config.CALLS:
+            return PARTS[self._onnx_config.CALLS](self.model, **_with_cache(inputs))
         kind = self._onnx_config.kind
         target = self.model.get_encoder() if kind is ComponentKind.ENCODER else self.model
         arguments = self._arguments(inputs, kind)
@@ -140,6 +143,13 @@ def build_cache(past: Mapping[str, torch.Tensor]) -> DynamicCache | EncoderDecod
     if any(side == "encoder" for side, _ in layers):
         return EncoderDecoderCache(_dynamic_cache(layers, "decoder"), _dynamic_cache(layers, "encoder"))
     return _dynamic_cache(layers, next(iter(layers))[0])
+
+
+def _with_cache(inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Inputs by name, those of the cache put together under ``past_key_values``."""
+    past = {name: tensor for name, tensor in inputs.items() if _PAST_NAME.fullmatch(name)}
+    rest: dict[str, Any] = {name: tensor for name, tensor in inputs.items() if name not in past}
+    return rest | ({"past_key_values": build_cache(past)} if past else {})
 
 
 def _dynamic_cache(layers: Mapping[tuple[str | None, int], dict[str, torch.Tensor]], side: str | None) -> DynamicCache:

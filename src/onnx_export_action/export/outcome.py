@@ -22,12 +22,19 @@ class ExportOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 DECODER, DECODER_WITH_PAST, MERGED_DECODER = "decoder_model", "decoder_with_past_model", "decoder_model_merged"
 
+# Files of types that are split otherwise than into an encoder and decoders.
+PART_FILES = (
+    "vision_encoder",
+    "prompt_encoder_mask_decoder",
+)
+
 COMPONENTS_OF_FILE = {
     "model": ["model"],
     "encoder_model": ["encoder_model"],
     DECODER: [DECODER],
     DECODER_WITH_PAST: [DECODER_WITH_PAST],
     MERGED_DECODER: [DECODER, DECODER_WITH_PAST],
+    **{name: [name] for name in PART_FILES},
 }
 """What the ONNX file of each name computes: one component of the model, or two behind ``use_cache_branch``."""
 

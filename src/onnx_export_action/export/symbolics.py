@@ -29,7 +29,8 @@ def register_missing_operators() -> None:
     }
     for name, symbolic in operators.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, _FIRST_OPSET)
-    # The tracer's own translation begins at opset 13, and the newest that is not too new wins.
+    # The tracer's own translations begin at opsets 12 and 13, and the newest that is not too new wins.
+    torch.onnx.register_custom_op_symbolic("aten::unfold", _unfold, 12)
     torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, 13)
 
 
@@ -109,6 +110,32 @@ def _repeat_interleave(g: Any, tensor: Any, repeats: Any, axis: Any = None, outp
     repeated = g.op("Reshape", tiled, sizes)
     repeated.setType(tensor.type().with_sizes([None] * rank))
     return repeated
+
+
+@symbolic_helper.parse_args("v", "i", "i", "i")
+def _unfold(g: Any, tensor: Any, axis: int, size: int, step: int) -> Any:
+    """``tensor.unfold``: all windows of an axis, at a new last axis; how time series become patches.
+
+    The tracer's own translation misplaces the new axis for an axis that is counted from the end, and fixes the number
+    of windows.
+    """
+    rank = symbolic_helper._get_tensor_rank(tensor)
+    if rank is None:
+        return symbolic_helper._unimplemented("unfold", "the tensor's rank is not known")
+    axis %= rank
+    length = g.op("Gather", g.op("Shape", tensor), _whole_numbers(g, axis))
+    end = g.op("Sub", length, _whole_numbers(g, size - 1))
+    starts = g.op("Range", _whole_numbers(g, 0), end, _whole_numbers(g, step))
+    places = g.op("Add", symbolic_helper._unsqueeze_helper(g, starts, [1]), _whole_numbers(g, list(range(size))))
+    windows = g.op("Gather", tensor, places, axis_i=axis)
+    order = [*range(axis + 1), *range(axis + 2, rank + 1), axis + 1]
+    unfolded = g.op("Transpose", windows, perm_i=order)
+    unfolded.setType(tensor.type().with_sizes([None] * (rank + 1)))
+    return unfolded
+
+
+def _whole_numbers(g: Any, value: int | list[int]) -> Any:
+    return g.op("Constant", value_t=torch.tensor(value, dtype=torch.int64))
 
 
 _TO_THE_END = 2**63 - 1

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from onnx_export_action.onnx_config.base import Axes, ComponentKind
+from collections import OrderedDict
+from typing import ClassVar
+
+from onnx_export_action.onnx_config.base import Axes, ComponentKind, OnnxConfig
+from onnx_export_action.onnx_config.dummy_inputs import DummyFixedSpectrogramGenerator
 from onnx_export_action.onnx_config.modalities import AudioOnnxConfig, AudioToTextOnnxConfig
 from onnx_export_action.onnx_config.registry import register_onnx
 
+SPEECH_TASKS = ("feature-extraction", "automatic-speech-recognition", "audio-classification")
+SPEAKER_TASKS = ("audio-frame-classification", "audio-xvector")
 
-@register_onnx(
-    "wav2vec2",
-    "feature-extraction",
-    "automatic-speech-recognition",
-    "audio-classification",
-    "audio-frame-classification",
-    "audio-xvector",
-)
+
+@register_onnx("wav2vec2", *SPEECH_TASKS, *SPEAKER_TASKS)
 class Wav2Vec2OnnxConfig(AudioOnnxConfig):
     """wav2vec 2.0."""
+
+    # Whether every checkpoint was trained with masks, and the configuration need not say it.
+    ALWAYS_MASKED: ClassVar[bool] = False
 
     @property
     def inputs(self) -> Axes:
@@ -27,9 +30,64 @@ class Wav2Vec2OnnxConfig(AudioOnnxConfig):
         the rows of a mask in a Python loop, which would fix the batch size in the file.
         """
         inputs = super().inputs
-        if self._normalized_config.get("feat_extract_norm") == "layer" and self.task != "audio-xvector":
+        masked = self.ALWAYS_MASKED or self._normalized_config.get("feat_extract_norm") == "layer"
+        if masked and self.task != "audio-xvector":
             inputs["attention_mask"] = dict(inputs["input_values"])
         return inputs
+
+
+@register_onnx("data2vec-audio", *SPEECH_TASKS, *SPEAKER_TASKS)
+class Data2VecAudioOnnxConfig(Wav2Vec2OnnxConfig):
+    """Data2Vec for sound."""
+
+    ALWAYS_MASKED = True
+
+
+@register_onnx("hubert", *SPEECH_TASKS)
+class HubertOnnxConfig(Wav2Vec2OnnxConfig):
+    """HuBERT."""
+
+
+@register_onnx("sew", *SPEECH_TASKS)
+class SEWOnnxConfig(Wav2Vec2OnnxConfig):
+    """SEW."""
+
+
+@register_onnx("sew-d", *SPEECH_TASKS)
+class SEWDOnnxConfig(Wav2Vec2OnnxConfig):
+    """SEW-D."""
+
+
+@register_onnx("unispeech", *SPEECH_TASKS)
+class UniSpeechOnnxConfig(Wav2Vec2OnnxConfig):
+    """UniSpeech."""
+
+
+@register_onnx("unispeech-sat", *SPEECH_TASKS, *SPEAKER_TASKS)
+class UniSpeechSATOnnxConfig(Wav2Vec2OnnxConfig):
+    """UniSpeech-SAT."""
+
+
+@register_onnx("wav2vec2-conformer", *SPEECH_TASKS, *SPEAKER_TASKS)
+class Wav2Vec2ConformerOnnxConfig(Wav2Vec2OnnxConfig):
+    """wav2vec 2.0 Conformer."""
+
+
+@register_onnx("wavlm", *SPEECH_TASKS, *SPEAKER_TASKS)
+class WavLMOnnxConfig(Wav2Vec2OnnxConfig):
+    """WavLM."""
+
+
+@register_onnx("audio-spectrogram-transformer", "feature-extraction", "audio-classification")
+class ASTOnnxConfig(OnnxConfig):
+    """The Audio Spectrogram Transformer, whose spectrograms all have the size that the model was made for."""
+
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyFixedSpectrogramGenerator,)
+
+    @property
+    def inputs(self) -> Axes:
+        """The spectrograms."""
+        return OrderedDict(input_values={0: "batch_size"})
 
 
 @register_onnx(

@@ -59,11 +59,18 @@ TASK_OUTPUTS: dict[str, AxesMapping] = {
     "text-classification": {"logits": {0: "batch_size"}},
     "text-generation": {"logits": {0: "batch_size", 1: "sequence_length"}},
     "text2text-generation": {"logits": {0: "batch_size", 1: "sequence_length"}},
+    "time-series-forecasting": {"prediction_outputs": {0: "batch_size"}},
     "token-classification": {"logits": {0: "batch_size", 1: "sequence_length"}},
     "zero-shot-image-classification": {
         "logits_per_image": {0: "image_batch_size", 1: "text_batch_size"},
         "logits_per_text": {0: "text_batch_size", 1: "image_batch_size"},
         "text_embeds": {0: "text_batch_size"},
+        "image_embeds": {0: "image_batch_size"},
+    },
+    "zero-shot-object-detection": {
+        "logits": {0: "image_batch_size", 2: "num_queries"},
+        "pred_boxes": {0: "image_batch_size"},
+        "text_embeds": {0: "image_batch_size", 1: "num_queries"},
         "image_embeds": {0: "image_batch_size"},
     },
 }
@@ -81,6 +88,7 @@ COMPUTED_AXES: dict[str, tuple[str, int]] = {
     "feature_height": ("pixel_values", 2),
     "feature_width": ("pixel_values", 3),
     "num_patches": ("pixel_values", 2),
+    "num_queries": ("input_ids", 0),
     "output_height": ("pixel_values", 2),
     "output_width": ("pixel_values", 3),
 }
@@ -133,6 +141,15 @@ class OnnxConfig(ABC):
     EXTRA_SHAPE_ARGUMENTS: ClassVar[tuple[str, ...]] = ()
     # Attribute of the model's output -> the ONNX output's name, where they differ.
     torch_to_onnx_output_map: ClassVar[dict[str, str]] = {}
+
+    # One configuration class per file, where the parts of the model are files of their own.
+    PARTS: ClassVar[tuple[type[OnnxConfig], ...]] = ()
+    # The name of such a part's file.
+    FILE_NAME: ClassVar[str] = ""
+    # The function of `export.parts` that the file computes, where that is not the model's `forward`.
+    CALLS: ClassVar[str] = ""
+    # Outputs that are the same for every input: they belong to the model.
+    CONSTANT_OUTPUTS: ClassVar[frozenset[str]] = frozenset()
 
     kind = ComponentKind.MODEL
     use_past = False
@@ -187,6 +204,8 @@ class OnnxConfig(ABC):
 
     def components(self) -> list[tuple[str, OnnxConfig]]:
         """The files that the model becomes, each with its configuration, in the order of export."""
+        if self.PARTS:
+            return [(part.FILE_NAME, part(self._config, task=self.task)) for part in self.PARTS]
         return [(self.kind.value, self)]
 
     def shape_limits(self) -> dict[str, ShapeLimit]:

@@ -306,6 +306,48 @@ class DummyQuestionAndContextInputGenerator(DummyQuestionTextInputGenerator):
     MARK = "sep_token_id"
 
 
+class DummyClipTextInputGenerator(DummyTextInputGenerator):
+    """Texts that end where CLIP looks for the end."""
+
+    def end_token(self) -> int | None:
+        """The highest id for the checkpoints whose configuration wrongly says 2, as ``CLIPTextModel`` reads them."""
+        if self.normalized_config.get("eos_token_id") == 2:  # noqa: PLR2004 - the wrong id
+            return int(self.required("vocab_size")) - 1
+        return super().end_token()
+
+
+class DummyTextQueryGenerator(DummyTextInputGenerator):
+    """Texts to look for in images: as many for each, all of an image one after the other."""
+
+    def end_token(self) -> int | None:
+        """The highest id, where ``OwlViTTextTransformer`` looks for the end whatever the configuration says."""
+        return int(self.required("vocab_size")) - 1
+
+    @property
+    def _rows(self) -> int:
+        if self.task == "zero-shot-object-detection":
+            return self.shapes.image_batch_size * self.shapes.num_text_queries
+        return super()._rows
+
+
+class DummyImagePromptGenerator(DummyTextInputGenerator):
+    """Texts after one image each, which stands for as many tokens as it has patches: (batch, patches + length)."""
+
+    def _mask(self) -> Mask:
+        shape = (self._rows, self._image_length + self.sequence_length)
+        return self.padding_mask("text", *shape, shortest=self._image_length + 1)
+
+    def token_ids(self, mask: Mask, *, stream: str = "input_ids", ends: bool) -> Array:
+        """As the base class does; the first real ones are the token that an image's patches replace."""
+        ids = super().token_ids(mask, stream=stream, ends=ends)
+        ids[(mask.cumsum(axis=1) <= self._image_length) & (mask == 1)] = int(self.required("image_token_id"))
+        return ids
+
+    @property
+    def _image_length(self) -> int:
+        return number_of_patches(self)
+
+
 class DummyBoxGenerator(DummyTextInputGenerator):
     """Where each token stands on its page: ``bbox``, (batch, length, 4), int64, on a scale of 0 to 1000.
 
@@ -427,6 +469,80 @@ class DummyVisionInputGenerator(DummyInputGenerator):
         return self.random_int_array("bool_masked_pos", shape, 2).astype(bool)
 
 
+class DummyRegionGenerator(DummyInputGenerator):
+    """Images as a detector cut them up: (batch, regions, size of a region's features), their masks and types."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("visual_embeds", "visual_attention_mask", "visual_token_type_ids")
+
+    def array(self, input_name: str) -> Array:
+        """Features as float32, mask and types as int64; the type of a region is 1, as in VisualBERT's documentation."""
+        import numpy as np
+
+        shape = (self.batch_size, self.shapes.visual_seq_length)
+        if input_name == "visual_embeds":
+            return self.random_float_array(input_name, (*shape, int(self.required("visual_embedding_dim"))))
+        mask = self.padding_mask("regions", *shape, side="right")
+        return mask if input_name == "visual_attention_mask" else np.ones_like(mask)
+
+
+class DummyPointGenerator(DummyInputGenerator):
+    """Points that ask for a mask: ``input_points`` (batch, masks, points, 2) in pixels, float32, and what each says."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_points", "input_labels")
+
+    def array(self, input_name: str) -> Array:
+        """The points; or their labels, int64: 1 inside, 0 outside, -1 background, -10 no point (``SamModel``)."""
+        import numpy as np
+
+        shapes = self.shapes
+        shape = (self.batch_size, shapes.point_batch_size, shapes.nb_points_per_image)
+        random = self.random(input_name)
+        array: Array = np.array([1, 0, -1, -10])[random.integers(0, 4, shape)]
+        if input_name == "input_points":
+            array = random.random((*shape, 2), dtype=np.float32) * np.float32(shapes.image_height)
+        return array
+
+
+class DummyImageEmbeddingGenerator(DummyInputGenerator):
+    """What SAM's image encoder answered, and its positions: (batch, channels, height, width), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("image_embeddings", "image_positional_embeddings")
+
+    def array(self, input_name: str) -> Array:
+        """One of the two, which have the same shape."""
+        height = width = int(self.required("image_embedding_size"))
+        return self.random_float_array(input_name, (self.batch_size, int(self.required("channels")), height, width))
+
+
+class DummyTimeSeriesGenerator(DummyInputGenerator):
+    """What was measured so far: ``past_values`` (batch, times, channels), float32, of the model's one length."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("past_values",)
+
+    def array(self, input_name: str) -> Array:
+        """The values."""
+        size = (int(self.required("context_length")), int(self.required("num_input_channels")))
+        return self.random_float_array(input_name, (self.batch_size, *size))
+
+
+class DummyTrajectoryGenerator(DummyInputGenerator):
+    """What was seen, done and still to gain at each step: (batch, steps, size), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("states", "actions", "timesteps", "returns_to_go", "attention_mask")
+
+    def array(self, input_name: str) -> Array:
+        """Numbers that are zero where the mask is; ``timesteps`` and the mask are int64, (batch, steps)."""
+        mask = self.padding_mask("steps", self.batch_size, self.sequence_length)
+        if input_name == "attention_mask":
+            return mask
+        if input_name == "timesteps":
+            return self.random_int_array(input_name, mask.shape, int(self.required("max_ep_len"))) * mask
+        sizes = {"states": "state_dim", "actions": "act_dim"}
+        size = int(self.required(sizes[input_name])) if input_name in sizes else 1
+        array: Array = self.random_float_array(input_name, (*mask.shape, size)) * mask[..., None].astype("float32")
+        return array
+
+
 class DummyMaskingNoiseGenerator(DummyInputGenerator):
     """What decides which patches are hidden: ``noise`` in [0, 1), shape (batch, patches), float32."""
 
@@ -472,6 +588,17 @@ class DummyAudioInputGenerator(DummyInputGenerator):
         if "attention_mask" in self.input_names:
             sound *= mask.reshape(self.batch_size, *[1] * (len(shape) - 2), length).astype(sound.dtype)
         return sound
+
+
+class DummyFixedSpectrogramGenerator(DummyInputGenerator):
+    """Spectrograms of the model's one size: ``input_values`` (batch, ``max_length`` frames, mel bins), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_values",)
+
+    def array(self, input_name: str) -> Array:
+        """The spectrograms."""
+        size = (int(self.required("max_length")), int(self.required("num_mel_bins")))
+        return self.random_float_array(input_name, (self.batch_size, *size))
 
 
 def shortest_audio(normalized_config: NormalizedConfig, task: str) -> int:

@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 from onnx_export_action.onnx_config.base import TASK_OUTPUTS, Axes, OnnxConfig, OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.dummy_inputs import (
+    DummyBoxGenerator,
+    DummyClipTextInputGenerator,
     DummyDecoderTextInputGenerator,
     DummyEncoderOutputGenerator,
+    DummyImageEmbeddingGenerator,
+    DummyImagePromptGenerator,
+    DummyInputGenerator,
     DummyPastKeyValuesGenerator,
+    DummyPointGenerator,
+    DummyRegionGenerator,
     DummyTextInputGenerator,
+    DummyTextQueryGenerator,
     DummyVisionInputGenerator,
 )
-from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, VisionOnnxConfig
-from onnx_export_action.onnx_config.normalized import NormalizedEncoderDecoderConfig
+from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, TextEncoderOnnxConfig, VisionOnnxConfig
+from onnx_export_action.onnx_config.normalized import NormalizedEncoderDecoderConfig, NormalizedTextAndVisionConfig
 from onnx_export_action.onnx_config.registry import TasksManager, register_onnx
+from onnx_export_action.onnx_config.shapes import as_height_and_width
+from onnx_export_action.onnx_config.text_encoders import RobertaOnnxConfig
+
+CONTRASTIVE_TASKS = ("feature-extraction", "zero-shot-image-classification")
 
 
-class DummyClipTextInputGenerator(DummyTextInputGenerator):
-    """Texts that end where CLIP looks for the end."""
-
-    def end_token(self) -> int | None:
-        """The highest id for the checkpoints whose configuration wrongly says 2, as ``CLIPTextModel`` reads them."""
-        if self.normalized_config.get("eos_token_id") == 2:  # noqa: PLR2004 - the wrong id
-            return int(self.required("vocab_size")) - 1
-        return super().end_token()
-
-
-@register_onnx("clip", "feature-extraction", "zero-shot-image-classification", "image-classification")
+@register_onnx("clip", *CONTRASTIVE_TASKS, "image-classification")
 class CLIPOnnxConfig(TextAndVisionOnnxConfig):
     """CLIP: any number of texts against any number of images."""
 
-    DUMMY_INPUT_GENERATOR_CLASSES = (DummyClipTextInputGenerator, DummyVisionInputGenerator)
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (
+        DummyClipTextInputGenerator,
+        DummyVisionInputGenerator,
+    )
     EXTRA_SHAPE_ARGUMENTS = ("text_batch_size", "image_batch_size")
 
     @property
@@ -46,10 +51,184 @@ class CLIPOnnxConfig(TextAndVisionOnnxConfig):
     @property
     def outputs(self) -> Axes:
         """The similarities and the embeddings, or the classes."""
-        if self.task == "image-classification":
+        if self.task not in CONTRASTIVE_TASKS:
             return super().outputs
         axes = TASK_OUTPUTS["zero-shot-image-classification"]
         return OrderedDict((name, self._axes_in_use(axes[name])) for name in axes)
+
+
+@register_onnx("chinese_clip", *CONTRASTIVE_TASKS)
+class ChineseCLIPOnnxConfig(CLIPOnnxConfig):
+    """Chinese CLIP."""
+
+
+@register_onnx("groupvit", "feature-extraction")
+class GroupViTOnnxConfig(CLIPOnnxConfig):
+    """GroupViT."""
+
+
+@register_onnx("metaclip_2", *CONTRASTIVE_TASKS, "image-classification")
+class MetaCLIP2OnnxConfig(CLIPOnnxConfig):
+    """MetaCLIP 2."""
+
+
+@register_onnx("siglip", *CONTRASTIVE_TASKS)
+class SiglipOnnxConfig(CLIPOnnxConfig):
+    """SigLIP, which was trained on texts of one length, without masks."""
+
+    @property
+    def inputs(self) -> Axes:
+        """The texts and the images."""
+        inputs = super().inputs
+        inputs.pop("attention_mask", None)
+        return inputs
+
+
+@register_onnx("owlvit", "feature-extraction", "zero-shot-object-detection")
+class OwlViTOnnxConfig(CLIPOnnxConfig):
+    """OWL-ViT, which looks for as many texts in each image: those of the first image first."""
+
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextQueryGenerator, DummyVisionInputGenerator)
+
+
+@register_onnx("owlv2", "feature-extraction", "zero-shot-object-detection")
+class Owlv2OnnxConfig(OwlViTOnnxConfig):
+    """OWLv2."""
+
+
+@register_onnx("layoutlmv3", "feature-extraction", "question-answering", "text-classification", "token-classification")
+class LayoutLMv3OnnxConfig(RobertaOnnxConfig):
+    """LayoutLMv3: the words of a page, where they stand, and the picture of the page."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTextAndVisionConfig
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyBoxGenerator, DummyTextInputGenerator, DummyVisionInputGenerator)
+
+    @property
+    def inputs(self) -> Axes:
+        """Token ids, their mask and boxes, and the picture."""
+        inputs = super().inputs
+        return OrderedDict(inputs, bbox=dict(inputs["input_ids"]), pixel_values={0: "batch_size"})
+
+    @property
+    def outputs(self) -> Axes:
+        """The task's outputs; features and answers are of the words, then of the picture and its patches."""
+        outputs = super().outputs
+        if self.task in ("feature-extraction", "question-answering"):
+            config = self._normalized_config
+            (height, width), patch = as_height_and_width(config.image_size), int(config.patch_size)
+            length = f"sequence_length + {1 + (height // patch) * (width // patch)}"
+            return OrderedDict((name, axes | {1: length}) for name, axes in outputs.items())
+        return outputs
+
+
+@register_onnx("visual_bert", "feature-extraction")
+class VisualBertOnnxConfig(TextEncoderOnnxConfig):
+    """VisualBERT: texts, and the regions of an image."""
+
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyRegionGenerator)
+
+    @property
+    def inputs(self) -> Axes:
+        """Token ids and their mask, the features of the regions, their mask and types."""
+        regions = ("visual_embeds", "visual_attention_mask", "visual_token_type_ids")
+        axes = {0: "batch_size", 1: "visual_seq_length"}
+        return OrderedDict(super().inputs, **{name: dict(axes) for name in regions})
+
+    @property
+    def outputs(self) -> Axes:
+        """The features of the text, then of the regions."""
+        return OrderedDict(last_hidden_state={0: "batch_size", 1: "sequence_length + visual_seq_length"})
+
+
+@register_onnx("colpali", "feature-extraction")
+class ColPaliOnnxConfig(TextAndVisionOnnxConfig):
+    """ColPali: pages to be found, an image and a prompt each."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTextAndVisionConfig.with_args(
+        allow_new=True,
+        text_config="vlm_config.text_config",
+        vision_config="vlm_config.vision_config",
+        image_token_id="vlm_config.image_token_index",  # noqa: S106 - an attribute's name
+    )
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyImagePromptGenerator, DummyVisionInputGenerator)
+    HAS_ABSOLUTE_POSITIONS = False
+    CALLS = "colpali_page"
+
+    @property
+    def inputs(self) -> Axes:
+        """The prompts and their masks, and the images."""
+        text = {0: "batch_size", 1: "sequence_length"}
+        return OrderedDict(input_ids=text, attention_mask=dict(text), pixel_values={0: "batch_size"})
+
+    @property
+    def outputs(self) -> Axes:
+        """An embedding per token."""
+        return OrderedDict(embeddings={0: "batch_size", 1: "sequence_length"})
+
+
+class SamPartOnnxConfig(OnnxConfig):
+    """A part of SAM."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTextAndVisionConfig.with_args(
+        allow_new=True,
+        image_embedding_size="prompt_encoder_config.image_embedding_size",
+        channels="prompt_encoder_config.hidden_size",
+    )
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyVisionInputGenerator, DummyPointGenerator, DummyImageEmbeddingGenerator)
+
+
+class SamVisionEncoderOnnxConfig(SamPartOnnxConfig):
+    """What is computed once an image."""
+
+    FILE_NAME = "vision_encoder"
+    CALLS = "sam_vision_encoder"
+    CONSTANT_OUTPUTS = frozenset({"image_positional_embeddings"})
+
+    @property
+    def inputs(self) -> Axes:
+        """The images."""
+        return OrderedDict(pixel_values={0: "batch_size"})
+
+    @property
+    def outputs(self) -> Axes:
+        """Their embeddings, and the positions of these."""
+        names = ("image_embeddings", "image_positional_embeddings")
+        return OrderedDict((name, {0: "batch_size"}) for name in names)
+
+
+class SamPromptDecoderOnnxConfig(SamPartOnnxConfig):
+    """What is computed for every set of points."""
+
+    FILE_NAME = "prompt_encoder_mask_decoder"
+    CALLS = "sam_prompt_encoder_mask_decoder"
+
+    @property
+    def inputs(self) -> Axes:
+        """The points with their labels, and what the image encoder gave."""
+        points = {0: "batch_size", 1: "point_batch_size", 2: "nb_points_per_image"}
+        embeddings = {name: {0: "batch_size"} for name in ("image_positional_embeddings", "image_embeddings")}
+        return OrderedDict(input_points=points, input_labels=dict(points), **embeddings)
+
+    @property
+    def outputs(self) -> Axes:
+        """Three masks for each set of points, and how good each is said to be."""
+        return OrderedDict((name, {0: "batch_size", 1: "point_batch_size"}) for name in ("iou_scores", "pred_masks"))
+
+
+@register_onnx("sam", "feature-extraction")
+class SamOnnxConfig(SamPromptDecoderOnnxConfig):
+    """SAM, whose images are encoded once for any number of prompts."""
+
+    FILE_NAME = CALLS = ""
+    PARTS = (SamVisionEncoderOnnxConfig, SamPromptDecoderOnnxConfig)
+
+    @property
+    def inputs(self) -> Axes:
+        """The inputs of the whole model in one file: the images and the points."""
+        inputs = super().inputs
+        return OrderedDict(
+            pixel_values={0: "batch_size"}, input_points=inputs["input_points"], input_labels=inputs["input_labels"]
+        )
 
 
 @register_onnx("vision-encoder-decoder", "image-to-text", "image-to-text-with-past")

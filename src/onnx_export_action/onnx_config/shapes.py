@@ -19,7 +19,9 @@ class DummyShapes:
 
     Lengths are in tokens, image sizes in pixels, ``feature_size`` in mel bins, ``nb_max_frames`` in spectrogram
     frames and ``audio_sequence_length`` in samples. ``sequence_length`` is the length of ``input_ids``;
-    ``past_sequence_length`` tokens lie before them in the cache.
+    ``past_sequence_length`` tokens lie before them in the cache. ``num_text_queries`` are the texts that are looked for
+    in each image, ``visual_seq_length`` the regions that an image was cut into; ``point_batch_size`` masks are asked
+    for in each image, by ``nb_points_per_image`` points each.
     """
 
     batch_size: int = 2
@@ -30,6 +32,10 @@ class DummyShapes:
     encoder_sequence_length: int = 16
     decoder_sequence_length: int = 16
     num_choices: int = 4
+    num_text_queries: int = 4
+    visual_seq_length: int = 16
+    point_batch_size: int = 3
+    nb_points_per_image: int = 2
     image_width: int = 224
     image_height: int = 224
     num_channels: int = 3

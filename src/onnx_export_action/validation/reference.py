@@ -89,7 +89,8 @@ def component_reference(
         results = _run(module, spec, inputs, list(outputs))
         for output, array in results.items():
             valid = valid_positions(inputs, array, outputs[output].axes, onnx_config.inputs)
-            statistics[output].add(array, valid, batch_first=_batch_first(outputs[output].axes, onnx_config))
+            rows_differ = _batch_first(outputs[output].axes, onnx_config) and output not in onnx_config.CONSTANT_OUTPUTS
+            statistics[output].add(array, valid, batch_first=rows_differ)
         file = f"{name}.{number}.safetensors"
         _save(folder / file, inputs, results)
         shape = axis_sizes(onnx_config.inputs, inputs) | axis_sizes(onnx_config.outputs, results)

@@ -1,0 +1,76 @@
+"""What files compute that no ``forward`` of the model computes alone: most often a part of it.
+
+A configuration class names one of these functions in ``CALLS``. Each takes the model and the file's inputs by name,
+and returns the file's outputs by name. What they do is cut out of the whole model's own code; a test puts the parts
+together again and compares them with the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+Part = Callable[..., Mapping[str, Any]]
+
+PARTS: dict[str, Part] = {}
+
+
+def part(function: Part) -> Part:
+    """Make a function known under its own name."""
+    PARTS[function.__name__] = function
+    return function
+
+
+@part
+def sam_vision_encoder(model: Any, *, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The first half of ``SamModel.forward``: all that does not depend on the prompt."""
+    positions = model.get_image_wide_positional_embeddings()
+    return {
+        "image_embeddings": model.vision_encoder(pixel_values).last_hidden_state,
+        "image_positional_embeddings": positions.repeat(pixel_values.shape[0], 1, 1, 1),
+    }
+
+
+@part
+def sam_prompt_encoder_mask_decoder(
+    model: Any,
+    *,
+    input_points: torch.Tensor,
+    input_labels: torch.Tensor,
+    image_embeddings: torch.Tensor,
+    image_positional_embeddings: torch.Tensor,
+) -> dict[str, torch.Tensor]:
+    """The second half of ``SamModel.forward``, for points and with three masks for each set, its default."""
+    sparse, dense = model.prompt_encoder(
+        input_points=input_points, input_labels=input_labels, input_boxes=None, input_masks=None
+    )
+    masks, scores = model.mask_decoder(
+        image_embeddings=image_embeddings,
+        image_positional_embeddings=image_positional_embeddings,
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=True,
+    )
+    return {"iou_scores": scores, "pred_masks": masks}
+
+
+@part
+def colpali_page(
+    model: Any, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, pixel_values: torch.Tensor
+) -> Mapping[str, Any]:
+    """The embeddings of pages, whose tokens are all of the kind that ``ColPaliProcessor`` says: 0.
+
+    Left to itself, transformers 5.23 lets the tokens of an unpadded batch see all others and those of a padded batch
+    only the earlier ones (``PaliGemmaModel`` asks for a causal mask, which is left out where nothing is padded, and
+    ``GemmaAttention.is_causal`` is False). Told the kinds it lets all see all, as it was trained.
+    """
+    outputs: Mapping[str, Any] = model(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        pixel_values=pixel_values,
+        token_type_ids=torch.zeros_like(input_ids),
+        use_cache=False,
+    )
+    return outputs

@@ -1,0 +1,211 @@
+"""Names and axes of the files of models that read sound, text with images, and numbers over time."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from onnx_export_action.onnx_config import OnnxConfig, TasksManager
+from tests.unit.onnx_config.configs import clip_config, text_config, vit_config, wav2vec2_config
+from tests.unit.onnx_config.signatures import signature
+
+SOUND = "input_values[batch_size, sequence_length]"
+MASKED_SOUND = f"{SOUND} attention_mask[batch_size, sequence_length]"
+SPEECH = {
+    "feature-extraction": "last_hidden_state[batch_size, num_frames]",
+    "automatic-speech-recognition": "logits[batch_size, num_frames]",
+    "audio-classification": "logits[batch_size]",
+}
+SPEAKERS = {
+    "audio-frame-classification": "logits[batch_size, num_frames]",
+    "audio-xvector": "logits[batch_size] embeddings[batch_size]",
+}
+SPEECH_TYPES = ("hubert", "sew", "sew-d", "unispeech")
+SPEAKER_TYPES = ("unispeech-sat", "wav2vec2", "wav2vec2-conformer", "wavlm")
+
+TEXTS = "input_ids[text_batch_size, sequence_length]"
+TEXT_MASK = "attention_mask[text_batch_size, sequence_length]"
+IMAGES = "pixel_values[image_batch_size]"
+SIMILARITIES = (
+    "logits_per_image[image_batch_size, text_batch_size] logits_per_text[text_batch_size, image_batch_size] "
+    "text_embeds[text_batch_size] image_embeds[image_batch_size]"
+)
+PAGE = (
+    "input_ids[batch_size, sequence_length] attention_mask[batch_size, sequence_length] "
+    "bbox[batch_size, sequence_length] pixel_values[batch_size]"
+)
+STEPS = " ".join(
+    f"{name}[batch_size, sequence_length]"
+    for name in ("states", "actions", "timesteps", "returns_to_go", "attention_mask")
+)
+PREDICTIONS = " ".join(
+    f"{name}[batch_size, sequence_length]" for name in ("state_preds", "action_preds", "return_preds")
+)
+
+
+def config_of(model_type: str, task: str, config: object) -> OnnxConfig:
+    return TasksManager.get_exporter_config_constructor(model_type=model_type, task=task)(config)
+
+
+def page_config() -> SimpleNamespace:
+    return text_config(input_size=32, patch_size=8, num_channels=3, max_2d_position_embeddings=64)
+
+
+def colpali_config() -> SimpleNamespace:
+    vision = vit_config()
+    return SimpleNamespace(
+        vlm_config=SimpleNamespace(text_config=text_config(), vision_config=vision, image_token_index=7)
+    )
+
+
+def sam_config() -> SimpleNamespace:
+    prompts = SimpleNamespace(image_embedding_size=4, hidden_size=12)
+    return SimpleNamespace(vision_config=vit_config(), prompt_encoder_config=prompts)
+
+
+def series_config(**attributes: object) -> SimpleNamespace:
+    values: dict[str, object] = {"context_length": 12, "num_input_channels": 3, "loss": "mse"}
+    return SimpleNamespace(**(values | attributes))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "task"),
+    [(name, task) for name in (*SPEECH_TYPES, *SPEAKER_TYPES) for task in SPEECH]
+    + [(name, task) for name in SPEAKER_TYPES for task in SPEAKERS],
+)
+def test_speech_has_samples_and_frames(model_type: str, task: str) -> None:
+    outputs = (SPEECH | SPEAKERS)[task]
+    assert signature(config_of(model_type, task, wav2vec2_config())) == f"{SOUND} -> {outputs}"
+    masked = MASKED_SOUND if task != "audio-xvector" else SOUND
+    trained_with_masks = wav2vec2_config(feat_extract_norm="layer")
+    assert signature(config_of(model_type, task, trained_with_masks)) == f"{masked} -> {outputs}"
+
+
+@pytest.mark.parametrize("task", [*SPEECH, *SPEAKERS])
+def test_data2vec_always_takes_a_mask(task: str) -> None:
+    config = wav2vec2_config()
+    del config.feat_extract_norm
+    taken = MASKED_SOUND if task != "audio-xvector" else SOUND
+    assert signature(config_of("data2vec-audio", task, config)) == f"{taken} -> {(SPEECH | SPEAKERS)[task]}"
+
+
+def test_a_spectrogram_transformer_takes_spectrograms_of_one_size() -> None:
+    config = SimpleNamespace(max_length=100, num_mel_bins=16)
+    features = config_of("audio-spectrogram-transformer", "feature-extraction", config)
+    assert signature(features) == "input_values[batch_size] -> last_hidden_state[batch_size]"
+    assert features.generate_dummy_inputs("np", batch_size=3)["input_values"].shape == (3, 100, 16)
+    classes = config_of("audio-spectrogram-transformer", "audio-classification", config)
+    assert signature(classes) == "input_values[batch_size] -> logits[batch_size]"
+
+
+@pytest.mark.parametrize("model_type", ["clip", "chinese_clip", "metaclip_2", "groupvit", "owlvit", "owlv2", "siglip"])
+def test_any_texts_meet_any_images(model_type: str) -> None:
+    mask = "" if model_type == "siglip" else f" {TEXT_MASK}"
+    config = config_of(model_type, "feature-extraction", clip_config())
+    assert signature(config) == f"{TEXTS} {IMAGES}{mask} -> {SIMILARITIES}"
+    tasks = TasksManager.get_supported_tasks_for_model_type(model_type)
+    if "zero-shot-image-classification" in tasks:
+        zero_shot = config_of(model_type, "zero-shot-image-classification", clip_config())
+        assert signature(zero_shot) == signature(config)
+
+
+@pytest.mark.parametrize("model_type", ["owlvit", "owlv2"])
+def test_every_image_is_searched_for_as_many_texts(model_type: str) -> None:
+    config = config_of(model_type, "zero-shot-object-detection", clip_config())
+    assert signature(config) == (
+        f"{TEXTS} {IMAGES} {TEXT_MASK} -> logits[0: image_batch_size, 2: num_queries] pred_boxes[image_batch_size] "
+        "text_embeds[image_batch_size, num_queries] image_embeds[image_batch_size]"
+    )
+    inputs = config.generate_dummy_inputs("np", batch_size=3, num_text_queries=5)
+    assert (len(inputs["pixel_values"]), len(inputs["input_ids"])) == (3, 15)
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs"),
+    [
+        ("feature-extraction", "last_hidden_state[batch_size, sequence_length + 17]"),
+        (
+            "question-answering",
+            "start_logits[batch_size, sequence_length + 17] end_logits[batch_size, sequence_length + 17]",
+        ),
+        ("text-classification", "logits[batch_size]"),
+        ("token-classification", "logits[batch_size, sequence_length]"),
+    ],
+)
+def test_a_page_is_words_places_and_a_picture(task: str, outputs: str) -> None:
+    assert signature(config_of("layoutlmv3", task, page_config())) == f"{PAGE} -> {outputs}"
+
+
+def test_visual_bert_takes_regions_of_an_image() -> None:
+    config = config_of("visual_bert", "feature-extraction", text_config(visual_embedding_dim=9))
+    regions = " ".join(
+        f"{name}[batch_size, visual_seq_length]"
+        for name in ("visual_embeds", "visual_attention_mask", "visual_token_type_ids")
+    )
+    text = "input_ids[batch_size, sequence_length] attention_mask[batch_size, sequence_length]"
+    assert signature(config) == (
+        f"{text} {regions} -> last_hidden_state[batch_size, sequence_length + visual_seq_length]"
+    )
+    assert config.generate_dummy_inputs("np", visual_seq_length=5)["visual_embeds"].shape == (2, 5, 9)
+
+
+@pytest.mark.parametrize("padding", ["none", "left", "right", "mixed"])
+def test_the_image_of_a_colpali_page_stands_before_its_text_and_is_no_padding(padding: str) -> None:
+    config = config_of("colpali", "feature-extraction", colpali_config())
+    inputs = config.generate_dummy_inputs("np", padding=padding, batch_size=3, sequence_length=5)
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    assert ids.shape == mask.shape == (3, 16 + 5)
+    for row, real in zip(ids, mask == 1, strict=True):
+        assert list(row[real][:16]) == [7] * 16
+        assert 7 not in row[real][16:]
+        assert real.sum() > 16
+    assert signature(config).endswith("-> embeddings[batch_size, sequence_length]")
+
+
+def test_sam_encodes_an_image_once_for_any_prompts() -> None:
+    whole = config_of("sam", "feature-extraction", sam_config())
+    points = "[batch_size, point_batch_size, nb_points_per_image]"
+    masks = "iou_scores[batch_size, point_batch_size] pred_masks[batch_size, point_batch_size]"
+    embeddings = "image_positional_embeddings[batch_size] image_embeddings[batch_size]"
+    assert {name: signature(part) for name, part in whole.components()} == {
+        "vision_encoder": (
+            "pixel_values[batch_size] -> image_embeddings[batch_size] image_positional_embeddings[batch_size]"
+        ),
+        "prompt_encoder_mask_decoder": f"input_points{points} input_labels{points} {embeddings} -> {masks}",
+    }
+    assert signature(whole) == f"pixel_values[batch_size] input_points{points} input_labels{points} -> {masks}"
+    inputs = dict(whole.components())["prompt_encoder_mask_decoder"].generate_dummy_inputs("np", point_batch_size=4)
+    assert inputs["input_points"].shape == (2, 4, 2, 2)
+    assert inputs["image_embeddings"].shape == (2, 12, 4, 4)
+
+
+@pytest.mark.parametrize("model_type", ["patchtst", "patchtsmixer"])
+@pytest.mark.parametrize(
+    ("loss", "outputs"),
+    [
+        ("mse", "prediction_outputs[batch_size]"),
+        ("nll", "prediction_outputs.0[batch_size] prediction_outputs.2[batch_size]"),
+    ],
+)
+def test_a_forecast_is_values_or_the_parameters_of_a_distribution(model_type: str, loss: str, outputs: str) -> None:
+    config = series_config(loss=loss, distribution_output="student_t")
+    forecast = config_of(model_type, "time-series-forecasting", config)
+    assert [name.split("[")[0] for name in outputs.split()] == [name for name in forecast.outputs if ".1" not in name]
+    features = config_of(model_type, "feature-extraction", config)
+    assert signature(features) == "past_values[batch_size] -> last_hidden_state[batch_size]"
+    assert features.generate_dummy_inputs("np")["past_values"].shape == (2, 12, 3)
+
+
+@pytest.mark.parametrize("task", ["feature-extraction", "reinforcement-learning"])
+def test_a_decision_is_made_at_every_step(task: str) -> None:
+    config = config_of("decision_transformer", task, SimpleNamespace(state_dim=5, act_dim=3, max_ep_len=50))
+    features = "last_hidden_state[batch_size, 3 * sequence_length]"
+    assert signature(config) == f"{STEPS} -> {PREDICTIONS} {features}"
+    inputs = config.generate_dummy_inputs("np", padding="left", sequence_length=7)
+    assert {name: array.shape[2:] for name, array in inputs.items()} == {
+        "states": (5,),
+        "actions": (3,),
+        "timesteps": (),
+        "returns_to_go": (1,),
+        "attention_mask": (),
+    }
+    assert not inputs["states"][inputs["attention_mask"] == 0].any()
