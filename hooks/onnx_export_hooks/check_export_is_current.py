@@ -9,6 +9,7 @@ from pathlib import Path
 from onnx_export_action.project.manifest import MANIFEST_NAME, Manifest
 from onnx_export_action.project.problems import quoted
 from onnx_export_action.project.targets import Target
+from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
 from onnx_export_hooks.exporting import same_task
 from onnx_export_hooks.findings import Finding, finding
@@ -89,13 +90,10 @@ class _TargetCheck:
         if self._target.weights != "load":
             return
         recorded = manifest.model.weight_hashes
-        present = {path.name: self._hash(path) for path in sorted(folder.iterdir()) if path.suffix in _WEIGHTS}
-        changed = [name for name, sha256 in recorded.items() if present.get(name, sha256) not in (None, sha256)]
-        if present:
-            changed += [name for name in recorded if name.endswith(_WEIGHTS) and name not in present]
-        if any(name.endswith(".safetensors") for name in recorded):
-            changed += [name for name in present if name.endswith(".safetensors") and name not in recorded]
-        if changed:
+        names = chosen_weights(path.name for path in folder.iterdir())
+        now = {name: self._hash(folder / name) or recorded.get(name) for name in names}
+        changed = sorted(name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name))
+        if now and changed:
             yield f"it was exported from other weights ({_listed(changed)})"
 
     def _hash(self, path: Path) -> str | None:

@@ -62,3 +62,12 @@ def test_every_rule_has_a_bad_repository() -> None:
 
 def test_each_rule_is_found_by_a_hook_that_states_it() -> None:
     assert [mistake.name for mistake in MISTAKES if mistake.hook not in RULES[mistake.rule].hooks] == []
+
+
+def test_files_that_an_export_does_not_read_do_not_make_it_stale(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(
+        repository / "models/sentiment/model.safetensors", repository / "models/sentiment/adapter_model.safetensors"
+    )
+    assert hook_main(CURRENT_HOOK)(["."]) == 0, capsys.readouterr().out
