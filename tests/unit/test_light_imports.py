@@ -25,6 +25,7 @@ HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "numpy", "huggingface_h
         "report.render",
         "results",
         "stages",
+        "starting_files",
         "export.source",
     ],
 )

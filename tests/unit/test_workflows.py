@@ -1,0 +1,82 @@
+"""The workflows that users copy use inputs and outputs that the action has, and ``init`` writes the first of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tools.pin_image import pinned
+
+from onnx_export_action.github.inputs import INPUTS, NOT_AVAILABLE, OUTPUTS
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted([*(ROOT / "examples/workflows").glob("*.yml"), *(ROOT / ".github/workflows").glob("*.yml")])
+ACTION = re.compile(r"org/onnx-export-action@v1|\./")
+PINNED = re.compile(r"[\w-]+/[\w./-]+@[0-9a-f]{40}")
+
+
+def steps(workflow: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every step with the text of its job."""
+    for job in yaml.safe_load(workflow.read_text())["jobs"].values():
+        for step in job["steps"]:
+            yield yaml.safe_dump(job), step
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_action_gets_inputs_that_it_knows(workflow: Path) -> None:
+    declared = {one.name: one for one in INPUTS}
+    for _, step in steps(workflow):
+        if ACTION.fullmatch(step.get("uses", "")):
+            for name, value in step.get("with", {}).items():
+                assert name in declared
+                assert value in (declared[name].choices or [value])
+                assert value not in NOT_AVAILABLE.get(name, ())
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_outputs_that_are_read_are_outputs_of_the_action(workflow: Path) -> None:
+    known = {one.name for one in OUTPUTS}
+    for job, step in steps(workflow):
+        if ACTION.fullmatch(step.get("uses", "")) and "id" in step:
+            read = set(re.findall(rf"steps\.{step['id']}\.outputs\.([\w-]+)", job))
+            assert read
+            assert read <= known
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_rights_are_asked_for_job_by_job_and_actions_are_pinned(workflow: Path) -> None:
+    content = yaml.safe_load(workflow.read_text())
+    assert content["permissions"] == {}
+    assert all("permissions" in job for job in content["jobs"].values())
+    assert all(
+        PINNED.fullmatch(step["uses"]) or ACTION.fullmatch(step["uses"])
+        for _, step in steps(workflow)
+        if "uses" in step
+    )
+
+
+def test_init_writes_the_first_example() -> None:
+    template = resources.files("onnx_export_action").joinpath("templates/workflow.yml").read_text(encoding="utf-8")
+    assert template == (ROOT / "examples/workflows/pull-request.yml").read_text(encoding="utf-8")
+
+
+IMAGE = f"docker://ghcr.io/org/onnx-export-action@sha256:{'0a' * 32}"
+
+
+def test_a_release_names_the_image_by_its_digest() -> None:
+    action = "runs:\n  using: docker\n  image: Dockerfile\n  args: []\n"
+    assert yaml.safe_load(pinned(action, IMAGE))["runs"] == {"using": "docker", "image": IMAGE, "args": []}
+
+
+@pytest.mark.parametrize(
+    ("action", "image"),
+    [("runs: {image: docker://other}", IMAGE), ("  image: Dockerfile", "docker://ghcr.io/org/x:v1"), ("", IMAGE)],
+)
+def test_a_release_without_a_digest_or_a_dockerfile_is_refused(action: str, image: str) -> None:
+    with pytest.raises(ValueError, match="image"):
+        pinned(action, image)
