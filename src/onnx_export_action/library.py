@@ -113,7 +113,7 @@ def export(*positional: Any, engine: str = "auto", **named: Any) -> tuple[list[s
     if engine not in _ENGINES:
         raise plan_error(f"unknown engine {engine!r}", suggestion(engine, _ENGINES, "engines"))
     call = model_call(model, onnx_config, onnx_config.generate_dummy_inputs("pt"))
-    with _evaluation_mode(model), patched(onnx_config.patching_specs):
+    with _evaluation_mode(model), patched(onnx_config.patching_specs, model):
         captured = capture(call, opset=onnx_config.default_onnx_opset if opset is None else opset, engine=engine)
     sign(captured.graph, task=onnx_config.task, model_type=_model_type(model), engine=captured.engine)
     _write(captured.graph, Path(arguments["path"]))

@@ -264,6 +264,8 @@ OVERRIDES: dict[str, Settings] = {
     "mobilenet_v1": {"depth_multiplier": 0.25},
     "mobilenet_v2": {"depth_multiplier": 0.25},
     "mobilevit": {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 16, 16, 24, 24, HIDDEN], "patch_size": 2},
+    # Its attention has as many heads of keys as of queries, whatever the configuration says.
+    "moonshine": {"encoder_num_key_value_heads": HEADS, "decoder_num_key_value_heads": HEADS},
     "nemotron": {"num_key_value_heads": HEADS // 2, "head_dim": HEAD_SIZE},
     "poolformer": {"hidden_sizes": [8, 16, 24, 32]},
     "pvt": {"hidden_sizes": [8, 16, 32, 32]},

@@ -18,7 +18,7 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from onnx_export_action.errors import ExportError
-from onnx_export_action.export.parts import PARTS
+from onnx_export_action.export.parts import PARTS, unused_states
 from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.results import Stage
 
@@ -69,8 +69,8 @@ class FlatModel(torch.nn.Module):
         return self._flat_outputs(self._call(inputs))
 
     def _call(self, inputs: dict[str, torch.Tensor]) -> Any:
-        if self._onnx_config.CALLS:
-            return PARTS[self._onnx_config.CALLS](self.model, **_with_cache(inputs))
+        if self._onnx_config.part_function:
+            return PARTS[self._onnx_config.part_function](self.model, **_with_cache(inputs))
         kind = self._onnx_config.kind
         target = self.model.get_encoder() if kind is ComponentKind.ENCODER else self.model
         arguments = self._arguments(inputs, kind)
@@ -83,24 +83,14 @@ class FlatModel(torch.nn.Module):
         return target(**arguments)
 
     def _arguments(self, inputs: dict[str, torch.Tensor], kind: ComponentKind) -> dict[str, Any]:
-        past = {name: tensor for name, tensor in inputs.items() if _PAST_NAME.fullmatch(name)}
-        arguments: dict[str, Any] = {name: tensor for name, tensor in inputs.items() if name not in past}
+        arguments = _with_cache(inputs)
         if kind in (ComponentKind.DECODER, ComponentKind.DECODER_WITH_PAST):
             arguments = {_DECODER_ARGUMENTS.get(name, name): tensor for name, tensor in arguments.items()}
-            hidden = arguments.pop("encoder_hidden_states", None)
-            arguments["encoder_outputs"] = BaseModelOutput(
-                last_hidden_state=self._unused_encoder_states(past) if hidden is None else hidden
-            )
-        if past:
-            arguments["past_key_values"] = build_cache(past)
+            states = arguments.pop("encoder_hidden_states", None)
+            if states is None:
+                states = unused_states(self.model, arguments.get("past_key_values"))
+            arguments["encoder_outputs"] = BaseModelOutput(last_hidden_state=states)
         return arguments
-
-    def _unused_encoder_states(self, past: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        # With a filled cross-attention cache the layers read only the cache, but skip cross-attention
-        # altogether when no encoder states are given.
-        key = past["past_key_values.0.encoder.key"]
-        hidden_size = self.model.get_encoder().config.hidden_size
-        return torch.zeros((key.shape[0], key.shape[2], hidden_size), dtype=key.dtype)
 
     def _flat_outputs(self, outputs: Any) -> tuple[torch.Tensor, ...]:
         if isinstance(outputs, torch.Tensor):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import torch
 
 from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, load_error
@@ -28,6 +29,7 @@ from onnx_export_action.export.outcome import (
     ExportOutcome,
     installed_packages,
 )
+from onnx_export_action.export.patches import patches_for
 from onnx_export_action.export.source import companion_files
 from onnx_export_action.onnx_config.base import OnnxConfig, PatchingSpec
 from onnx_export_action.onnx_config.registry import TasksManager
@@ -99,7 +101,7 @@ class _Exporter:
     def export(self, name: str, onnx_config: OnnxConfig) -> None:
         dummy_inputs = onnx_config.generate_dummy_inputs("pt", seed=self._job.seed)
         call = model_call(self._loaded.model, onnx_config, dummy_inputs)
-        with patched(onnx_config.patching_specs):
+        with patched(onnx_config.patching_specs, self._loaded.model):
             graph, engine = self._graph(name, call)
         self._write(name, graph, [name], engine)
         if name in (DECODER, DECODER_WITH_PAST):
@@ -216,10 +218,10 @@ def sign(graph: WeightlessGraph, *, task: str, model_type: str, engine: str) -> 
 
 
 @contextmanager
-def patched(specs: list[PatchingSpec]) -> Iterator[None]:
-    """Apply a configuration's patches while its file is made, and only then."""
+def patched(specs: list[PatchingSpec], model: torch.nn.Module) -> Iterator[None]:
+    """Apply a configuration's patches, and those of the model's type, while its file is made and only then."""
     with ExitStack() as stack:
-        for spec in specs:
+        for spec in [*patches_for(model), *specs]:
             stack.enter_context(_patch(spec))
         yield
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from transformers import EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
 
 Part = Callable[..., Mapping[str, Any]]
 
@@ -74,3 +76,40 @@ def colpali_page(
         use_cache=False,
     )
     return outputs
+
+
+@part
+def moonshine_decoder(
+    model: Any,
+    *,
+    input_ids: torch.Tensor,
+    encoder_attention_mask: torch.Tensor,
+    encoder_hidden_states: torch.Tensor | None = None,
+    past_key_values: EncoderDecoderCache | None = None,
+) -> Mapping[str, Any]:
+    """A step of Moonshine's decoder, which reads from its encoder's output the mask that ``MoonshineEncoder`` makes.
+
+    That is every 384th sample's: the product of the strides of its convolutions.
+    """
+    states = unused_states(model, past_key_values) if encoder_hidden_states is None else encoder_hidden_states
+    encoded = BaseModelOutput(last_hidden_state=states)
+    encoded.attention_mask = encoder_attention_mask[:, ::384][:, : states.shape[1]]
+    outputs: Mapping[str, Any] = model(
+        decoder_input_ids=input_ids, encoder_outputs=encoded, past_key_values=past_key_values, use_cache=True
+    )
+    return outputs
+
+
+def unused_states(model: Any, cache: EncoderDecoderCache | None) -> torch.Tensor:
+    """States of the encoder for a decoder that has a filled cache of cross-attention: zeros.
+
+    With it the layers read only the cache, but skip cross-attention altogether when no encoder states are given.
+
+    Raises:
+        ValueError: there is no cache either.
+    """
+    if cache is None:
+        message = "a decoder needs the encoder's states or a cache"
+        raise ValueError(message)
+    keys = cache.cross_attention_cache.layers[0].keys
+    return keys.new_zeros((keys.shape[0], keys.shape[2], model.get_encoder().config.hidden_size))

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import ClassVar
 
-from onnx_export_action.onnx_config.base import Axes, ComponentKind, OnnxConfig
-from onnx_export_action.onnx_config.dummy_inputs import DummyFixedSpectrogramGenerator
+from onnx_export_action.onnx_config.base import Axes, OnnxConfig
+from onnx_export_action.onnx_config.dummy_inputs import DummyFixedSpectrogramGenerator, DummyMaskedSpeechGenerator
 from onnx_export_action.onnx_config.modalities import AudioOnnxConfig, AudioToTextOnnxConfig
 from onnx_export_action.onnx_config.registry import register_onnx
+from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit
 
 SPEECH_TASKS = ("feature-extraction", "automatic-speech-recognition", "audio-classification")
+TRANSCRIPTION_TASKS = (
+    "feature-extraction",
+    "feature-extraction-with-past",
+    "automatic-speech-recognition",
+    "automatic-speech-recognition-with-past",
+)
 SPEAKER_TASKS = ("audio-frame-classification", "audio-xvector")
 
 
@@ -90,21 +97,79 @@ class ASTOnnxConfig(OnnxConfig):
         return OrderedDict(input_values={0: "batch_size"})
 
 
-@register_onnx(
-    "whisper",
-    "feature-extraction",
-    "feature-extraction-with-past",
-    "automatic-speech-recognition",
-    "automatic-speech-recognition-with-past",
-    "audio-classification",
-)
+@register_onnx("whisper", *TRANSCRIPTION_TASKS, "audio-classification")
 class WhisperOnnxConfig(AudioToTextOnnxConfig):
     """Whisper, whose encoder takes 30 seconds of sound, no more and no less."""
 
+
+@register_onnx("moonshine", *TRANSCRIPTION_TASKS)
+class MoonshineOnnxConfig(AudioToTextOnnxConfig):
+    """Moonshine, which reads samples; every file takes the mask of the samples."""
+
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyMaskedSpeechGenerator, *AudioToTextOnnxConfig.DUMMY_INPUT_GENERATOR_CLASSES)
+    HAS_ABSOLUTE_POSITIONS = False
+    DECODER_CALLS = "moonshine_decoder"
+    # Kernel and stride of the convolutions in ``MoonshineEncoder``.
+    CONVOLUTIONS = ((127, 64), (7, 3), (3, 2))
+
     @property
-    def outputs(self) -> Axes:
-        """The task's outputs; features in one file are those of both the decoder and the encoder."""
-        outputs = super().outputs
-        if self.kind is ComponentKind.MODEL and self.task == "feature-extraction":
-            outputs["encoder_last_hidden_state"] = {0: "batch_size"}
-        return outputs
+    def encoder_inputs(self) -> Axes:
+        """The samples and their mask."""
+        axes = {0: "batch_size", 1: "audio_sequence_length"}
+        return OrderedDict(input_values=axes, attention_mask=dict(axes))
+
+    def encoded_length(self, shapes: DummyShapes) -> int:
+        """What the convolutions leave of the samples."""
+        length = shapes.audio_sequence_length
+        for kernel, stride in self.CONVOLUTIONS:
+            length = (length - kernel) // stride + 1
+        return length
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; the sound is long enough for the convolutions."""
+        limits = super().shape_limits()
+        limits["audio_sequence_length"] = ShapeLimit(895, None, "the convolutions need as many samples")
+        return limits
+
+
+@register_onnx("speech_to_text", *TRANSCRIPTION_TASKS)
+class Speech2TextOnnxConfig(AudioToTextOnnxConfig):
+    """Speech2Text, which reads frames of a spectrogram; every file takes the mask of the frames."""
+
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyMaskedSpeechGenerator, *AudioToTextOnnxConfig.DUMMY_INPUT_GENERATOR_CLASSES)
+
+    @property
+    def encoder_inputs(self) -> Axes:
+        """The frames and their mask."""
+        axes = {0: "batch_size", 1: "num_frames"}
+        return OrderedDict(input_features=axes, attention_mask=dict(axes))
+
+    @property
+    def max_sequence_length(self) -> int | None:
+        """The decoder's positions, which start after the padding token's id."""
+        return self._positions("max_target_positions")
+
+    def encoded_length(self, shapes: DummyShapes) -> int:
+        """What the convolutions leave of the frames, each of them half."""
+        return -(-shapes.nb_max_frames // self._frames_per_position)
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; and the encoder's positions are that many, however short the sound."""
+        limits = super().shape_limits()
+        positions = self._positions("max_source_positions")
+        frames = positions * self._frames_per_position
+        limits["nb_max_frames"] = ShapeLimit(1, frames, f"the encoder has {positions} positions")
+        return limits
+
+    def dummy_shapes(self, **requested: int) -> DummyShapes:
+        """As the base class does; by default two seconds."""
+        frames = self.shape_limits()["nb_max_frames"].clip(200)
+        return super().dummy_shapes(**({"nb_max_frames": frames} | requested))
+
+    @property
+    def _frames_per_position(self) -> int:
+        return 1 << int(self._normalized_config.num_conv_layers)
+
+    def _positions(self, attribute: str) -> int:
+        config = self._normalized_config
+        return int(config.get(attribute)) + 1 - int(config.get("pad_token_id", 1))

@@ -198,6 +198,11 @@ class OnnxConfig(ABC):
         return {}
 
     @property
+    def part_function(self) -> str:
+        """The function of ``export.parts`` that this file computes; none if it is the model's own call."""
+        return self.CALLS
+
+    @property
     def max_sequence_length(self) -> int | None:
         """How many positions the model has, None if there is no end."""
         return self._normalized_config.get("max_position_embeddings") if self.HAS_ABSOLUTE_POSITIONS else None
@@ -385,6 +390,14 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
         {"automatic-speech-recognition", "image-to-text", "text2text-generation"}
     )
     NEW_LENGTH_ARGUMENT = "decoder_sequence_length"
+    # As CALLS, for the decoder's files.
+    DECODER_CALLS: ClassVar[str] = ""
+
+    @property
+    def part_function(self) -> str:
+        """As the base class says; a decoder's file has its own."""
+        in_decoder = self.kind in (ComponentKind.DECODER, ComponentKind.DECODER_WITH_PAST)
+        return self.DECODER_CALLS if in_decoder else super().part_function
 
     @property
     @abstractmethod
@@ -424,7 +437,7 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
         if not self.takes_past:
             inputs["encoder_hidden_states"] = dict(encoded)
         if "attention_mask" in self.encoder_inputs:
-            inputs["encoder_attention_mask"] = dict(encoded)
+            inputs["encoder_attention_mask"] = dict(self.encoder_inputs["attention_mask"])
         if self.takes_past:
             self.add_past_key_values(inputs, direction="inputs")
         return inputs

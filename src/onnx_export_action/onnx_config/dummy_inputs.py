@@ -399,10 +399,11 @@ class DummyDecoderTextInputGenerator(DummyTextInputGenerator):
 
         shape = (self.batch_size, self.shapes.decoder_sequence_length)
         masked = "decoder_attention_mask" in self.input_names
-        mask = self.padding_mask("decoder", *shape) if masked else np.ones(shape, dtype=np.int64)
+        past = self._past_length
+        mask = self.padding_mask("decoder", *shape, past=past) if masked else np.ones(shape, dtype=np.int64)
         if input_name == "decoder_attention_mask":
             return mask
-        return self.token_ids(mask, stream=input_name, ends=False)
+        return self.token_ids(mask[:, -shape[1] :], stream=input_name, ends=False)
 
 
 class DummyEncoderOutputGenerator(DummyInputGenerator):
@@ -543,6 +544,24 @@ class DummyTrajectoryGenerator(DummyInputGenerator):
         return array
 
 
+class DummyPatchGenerator(DummyInputGenerator):
+    """Images of any shape, in patches: (batch, patches, 2 + size of a patch), row and column before the pixels."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("flattened_patches", "attention_mask", "encoder_attention_mask")
+
+    def array(self, input_name: str) -> Array:
+        """Patches as float32, padded at the end with zeros; the mask as int64."""
+        import numpy as np
+
+        mask = self.padding_mask("patches", self.batch_size, self.shapes.encoder_sequence_length, side="right")
+        if input_name != "flattened_patches":
+            return mask
+        pixels = self.random_float_array(input_name, (*mask.shape, int(self.required("patch_embed_hidden_size"))))
+        places = self.random_int_array("patch places", (*mask.shape, 2), int(self.required("seq_len")))
+        patches: Array = np.concatenate([places, pixels], axis=-1, dtype=np.float32) * mask[..., None].astype("float32")
+        return patches
+
+
 class DummyMaskingNoiseGenerator(DummyInputGenerator):
     """What decides which patches are hidden: ``noise`` in [0, 1), shape (batch, patches), float32."""
 
@@ -587,6 +606,32 @@ class DummyAudioInputGenerator(DummyInputGenerator):
         sound = self.random_float_array(input_name, shape)
         if "attention_mask" in self.input_names:
             sound *= mask.reshape(self.batch_size, *[1] * (len(shape) - 2), length).astype(sound.dtype)
+        return sound
+
+
+class DummyMaskedSpeechGenerator(DummyInputGenerator):
+    """Speech that is padded at its end: samples (batch, samples), or ``input_features`` (batch, frames, mel bins).
+
+    A decoder's file takes the same mask as the encoder's, ``encoder_attention_mask``.
+    """
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
+        "input_values",
+        "input_features",
+        "attention_mask",
+        "encoder_attention_mask",
+    )
+
+    def array(self, input_name: str) -> Array:
+        """Sound as float32, silent where the mask, int64, is zero."""
+        frame_size = self.normalized_config.get("input_feat_per_channel")
+        length = self.shapes.audio_sequence_length if frame_size is None else self.shapes.nb_max_frames
+        mask = self.padding_mask("audio", self.batch_size, length, side="right")
+        if input_name.endswith("mask"):
+            return mask
+        if frame_size is not None:
+            mask = mask[..., None].repeat(frame_size * int(self.normalized_config.get("input_channels", 1)), axis=-1)
+        sound: Array = self.random_float_array(input_name, mask.shape) * mask.astype("float32")
         return sound
 
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import ClassVar
 
-from onnx_export_action.onnx_config.base import Axes, OnnxConfig, OnnxConfigWithPast, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.base import (
+    Axes,
+    ComponentKind,
+    OnnxConfig,
+    OnnxConfigWithPast,
+    OnnxSeq2SeqConfigWithPast,
+)
 from onnx_export_action.onnx_config.dummy_inputs import (
     DummyAudioInputGenerator,
     DummyDecoderTextInputGenerator,
@@ -24,7 +31,7 @@ from onnx_export_action.onnx_config.normalized import (
     NormalizedTextConfig,
     NormalizedVisionConfig,
 )
-from onnx_export_action.onnx_config.shapes import ShapeLimit, fixed_at
+from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit, fixed_at
 
 
 class TextEncoderOnnxConfig(OnnxConfig):
@@ -227,3 +234,27 @@ class AudioToTextOnnxConfig(OnnxSeq2SeqConfigWithPast):
     def encoder_inputs(self) -> Axes:
         """The spectrogram, whose size the model fixes."""
         return OrderedDict(input_features={0: "batch_size"})
+
+    @property
+    def encoder_outputs(self) -> Axes:
+        """What the encoder gives: fewer frames than it took."""
+        length = {1: "encoder_sequence_length"} if self.encoded_length(self.dummy_shapes()) else {}
+        return OrderedDict(last_hidden_state={0: "batch_size"} | length)
+
+    @property
+    def outputs(self) -> Axes:
+        """The outputs of this file; features in one file are those of both the decoder and the encoder."""
+        outputs = super().outputs
+        if self.kind is ComponentKind.MODEL and self.task == "feature-extraction":
+            outputs["encoder_last_hidden_state"] = self.encoder_outputs["last_hidden_state"]
+        return outputs
+
+    def encoded_length(self, shapes: DummyShapes) -> int | None:  # noqa: ARG002 - subclasses need them
+        """How many frames the encoder makes of sound of that length; None where the model takes one length only."""
+        return None
+
+    def dummy_shapes(self, **requested: int) -> DummyShapes:
+        """As the base class does; the encoder's length follows from the sound's."""
+        shapes = super().dummy_shapes(**requested)
+        encoded = self.encoded_length(shapes)
+        return shapes if encoded is None else replace(shapes, encoder_sequence_length=encoded)

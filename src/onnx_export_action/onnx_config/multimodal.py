@@ -15,6 +15,7 @@ from onnx_export_action.onnx_config.dummy_inputs import (
     DummyImagePromptGenerator,
     DummyInputGenerator,
     DummyPastKeyValuesGenerator,
+    DummyPatchGenerator,
     DummyPointGenerator,
     DummyRegionGenerator,
     DummyTextInputGenerator,
@@ -22,7 +23,11 @@ from onnx_export_action.onnx_config.dummy_inputs import (
     DummyVisionInputGenerator,
 )
 from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, TextEncoderOnnxConfig, VisionOnnxConfig
-from onnx_export_action.onnx_config.normalized import NormalizedEncoderDecoderConfig, NormalizedTextAndVisionConfig
+from onnx_export_action.onnx_config.normalized import (
+    NormalizedEncoderDecoderConfig,
+    NormalizedSeq2SeqConfig,
+    NormalizedTextAndVisionConfig,
+)
 from onnx_export_action.onnx_config.registry import TasksManager, register_onnx
 from onnx_export_action.onnx_config.shapes import as_height_and_width
 from onnx_export_action.onnx_config.text_encoders import RobertaOnnxConfig
@@ -229,6 +234,52 @@ class SamOnnxConfig(SamPromptDecoderOnnxConfig):
         return OrderedDict(
             pixel_values={0: "batch_size"}, input_points=inputs["input_points"], input_labels=inputs["input_labels"]
         )
+
+
+class DummyMaskedDecoderTextGenerator(DummyDecoderTextInputGenerator):
+    """The decoder's ids in a file of its own that also takes their mask."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_ids", "decoder_attention_mask")
+
+
+@register_onnx("pix2struct", "image-to-text", "image-to-text-with-past")
+class Pix2StructOnnxConfig(OnnxSeq2SeqConfigWithPast):
+    """Pix2Struct, which reads an image as any number of patches."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedSeq2SeqConfig.with_args(
+        allow_new=True,
+        text_config="text_config",
+        vision_config="vision_config",
+        patch_embed_hidden_size="vision_config.patch_embed_hidden_size",
+        seq_len="vision_config.seq_len",
+    )
+    DUMMY_INPUT_GENERATOR_CLASSES = (
+        DummyPatchGenerator,
+        DummyMaskedDecoderTextGenerator,
+        DummyDecoderTextInputGenerator,
+        DummyEncoderOutputGenerator,
+        DummyPastKeyValuesGenerator,
+    )
+    HAS_ABSOLUTE_POSITIONS = False
+
+    @property
+    def encoder_inputs(self) -> Axes:
+        """The patches and their mask."""
+        axes = {0: "batch_size", 1: "encoder_sequence_length"}
+        return OrderedDict(flattened_patches=axes, attention_mask=dict(axes))
+
+    @property
+    def encoder_outputs(self) -> Axes:
+        """The features of the patches."""
+        return OrderedDict(last_hidden_state={0: "batch_size", 1: "encoder_sequence_length"})
+
+    @property
+    def decoder_inputs(self) -> Axes:
+        """Those of any decoder, and the mask of the tokens so far."""
+        inputs = super().decoder_inputs
+        past = "past_decoder_sequence_length + " if self.takes_past else ""
+        inputs["decoder_attention_mask"] = {0: "batch_size", 1: f"{past}decoder_sequence_length"}
+        return inputs
 
 
 @register_onnx("vision-encoder-decoder", "image-to-text", "image-to-text-with-past")

@@ -28,7 +28,7 @@ _SIZES: dict[str, tuple[int, ...]] = {
     "encoder_sequence_length": (1, 37),
     "decoder_sequence_length": (1, 37),
     "audio_sequence_length": (12_345, 24_000),
-    "nb_max_frames": (1_001, 3_002),
+    "nb_max_frames": (1, 1_001),
 }
 _IMAGE_ARGUMENTS = ("image_height", "image_width", "height", "width")
 _IMAGE_STEP = 32

@@ -1,11 +1,13 @@
 """Names and axes of the files of models that read sound, text with images, and numbers over time."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
 
+from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
-from tests.unit.onnx_config.configs import clip_config, text_config, vit_config, wav2vec2_config
+from tests.unit.onnx_config.configs import bart_config, clip_config, text_config, vit_config, wav2vec2_config
 from tests.unit.onnx_config.signatures import signature
 
 SOUND = "input_values[batch_size, sequence_length]"
@@ -67,6 +69,23 @@ def series_config(**attributes: object) -> SimpleNamespace:
     return SimpleNamespace(**(values | attributes))
 
 
+def speech_config() -> SimpleNamespace:
+    sizes = {"input_feat_per_channel": 5, "input_channels": 2, "num_conv_layers": 2}
+    return bart_config(max_source_positions=20, max_target_positions=30, **sizes)
+
+
+def pix2struct_config() -> SimpleNamespace:
+    text = SimpleNamespace(num_layers=3, num_heads=4, hidden_size=24, d_kv=6, vocab_size=100, pad_token_id=0)
+    vision = SimpleNamespace(hidden_size=12, patch_embed_hidden_size=27, seq_len=50)
+    return SimpleNamespace(text_config=text, vision_config=vision)
+
+
+def without_values(line: str) -> str:
+    """The cache by its keys: values have the same axes, and so have the layers after the first."""
+    parts = re.findall(r"[\w.]+\[[^]]*\]|->", line)
+    return " ".join(part for part in parts if not re.match(r"(past_key_values|present)\.(\d+\.\w+\.value|[1-9])", part))
+
+
 @pytest.mark.parametrize(
     ("model_type", "task"),
     [(name, task) for name in (*SPEECH_TYPES, *SPEAKER_TYPES) for task in SPEECH]
@@ -95,6 +114,89 @@ def test_a_spectrogram_transformer_takes_spectrograms_of_one_size() -> None:
     assert features.generate_dummy_inputs("np", batch_size=3)["input_values"].shape == (3, 100, 16)
     classes = config_of("audio-spectrogram-transformer", "audio-classification", config)
     assert signature(classes) == "input_values[batch_size] -> logits[batch_size]"
+
+
+def files_of(model_type: str, task: str, config: object) -> dict[str, str]:
+    return {name: signature(part) for name, part in config_of(model_type, task, config).components()}
+
+
+# A decoder with past of one layer; the signature leaves out the further layers.
+CROSS = "{0}.0.encoder.key[0: batch_size, 2: encoder_sequence_length]"
+OWN = "{0}.0.decoder.key[0: batch_size, 2: {1}]"
+PAST = "past_decoder_sequence_length"
+BOTH = f"{PAST} + decoder_sequence_length"
+TOKENS = "input_ids[batch_size, decoder_sequence_length]"
+ENCODED = "[batch_size, encoder_sequence_length]"
+LOGITS = "logits[batch_size, decoder_sequence_length]"
+
+
+@pytest.mark.parametrize(
+    ("model_type", "config", "sound", "mask"),
+    [
+        ("moonshine", bart_config(), "input_values", "[batch_size, audio_sequence_length]"),
+        ("speech_to_text", speech_config(), "input_features", "[batch_size, num_frames]"),
+        ("pix2struct", pix2struct_config(), "flattened_patches", ENCODED),
+    ],
+)
+def test_every_file_of_a_transcriber_takes_the_mask_of_its_input(
+    model_type: str, config: SimpleNamespace, sound: str, mask: str
+) -> None:
+    task = "image-to-text" if model_type == "pix2struct" else "automatic-speech-recognition"
+    files = files_of(model_type, f"{task}-with-past", config)
+    decoder_mask = " decoder_attention_mask[batch_size, {0}]" if model_type == "pix2struct" else ""
+    assert files["encoder_model"] == f"{sound}{mask} attention_mask{mask} -> last_hidden_state{ENCODED}"
+    assert without_values(files["decoder_model"]) == (
+        f"{TOKENS} encoder_hidden_states{ENCODED} encoder_attention_mask{mask}"
+        f"{decoder_mask.format('decoder_sequence_length')} -> {LOGITS} "
+        f"{OWN.format('present', BOTH)} {CROSS.format('present')}"
+    )
+    assert without_values(files["decoder_with_past_model"]) == (
+        f"{TOKENS} encoder_attention_mask{mask} {OWN.format('past_key_values', PAST)} "
+        f"{CROSS.format('past_key_values')}{decoder_mask.format(BOTH)} -> {LOGITS} {OWN.format('present', BOTH)}"
+    )
+    assert list(files_of(model_type, task, config)) == ["encoder_model", "decoder_model"]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "config", "sizes", "encoded"),
+    [
+        ("moonshine", bart_config(), {"audio_sequence_length": 895}, 1),
+        ("moonshine", bart_config(), {"audio_sequence_length": 16_000}, 40),
+        ("speech_to_text", speech_config(), {"nb_max_frames": 1}, 1),
+        ("speech_to_text", speech_config(), {"nb_max_frames": 21}, 6),
+    ],
+)
+def test_the_encoders_length_follows_from_the_sounds(
+    model_type: str, config: SimpleNamespace, sizes: dict[str, int], encoded: int
+) -> None:
+    parts = dict(config_of(model_type, "automatic-speech-recognition-with-past", config).components())
+    decoder = parts["decoder_model"].generate_dummy_inputs("np", **sizes)
+    assert decoder["encoder_hidden_states"].shape[1] == encoded
+    assert decoder["encoder_attention_mask"].shape[1] == next(iter(sizes.values()))
+    with_past = parts["decoder_with_past_model"].generate_dummy_inputs("np", **sizes)
+    assert with_past["past_key_values.0.encoder.key"].shape[2] == encoded
+
+
+def test_speech_that_is_too_short_or_too_long_is_refused() -> None:
+    moonshine = config_of("moonshine", "feature-extraction", bart_config())
+    with pytest.raises(ExportError, match="audio_sequence_length cannot be 894"):
+        moonshine.generate_dummy_inputs("np", audio_sequence_length=894)
+    frames = config_of("speech_to_text", "feature-extraction", speech_config())
+    # 20 positions of which the padding token's id, 1, takes none: four frames each.
+    assert frames.generate_dummy_inputs("np", nb_max_frames=80)["input_features"].shape == (2, 80, 10)
+    with pytest.raises(ExportError, match="nb_max_frames cannot be 81"):
+        frames.generate_dummy_inputs("np", nb_max_frames=81)
+
+
+@pytest.mark.parametrize("model_type", ["moonshine", "speech_to_text"])
+def test_features_in_one_file_are_those_of_decoder_and_encoder(model_type: str) -> None:
+    config = config_of(model_type, "feature-extraction", speech_config())
+    assert [name for name, _ in config.components()] == ["model"]
+    assert signature(config).endswith(
+        "decoder_input_ids[batch_size, decoder_sequence_length] -> "
+        "last_hidden_state[batch_size, decoder_sequence_length] "
+        "encoder_last_hidden_state[batch_size, encoder_sequence_length]"
+    )
 
 
 @pytest.mark.parametrize("model_type", ["clip", "chinese_clip", "metaclip_2", "groupvit", "owlvit", "owlv2", "siglip"])
