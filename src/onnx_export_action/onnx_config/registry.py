@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -19,6 +20,12 @@ from onnx_export_action.onnx_config.tasks import (
 
 OnnxConfigConstructor = Callable[..., OnnxConfig]
 ConfigClass = TypeVar("ConfigClass", bound=type[OnnxConfig])
+
+# The modules whose classes register themselves; loaded when the register is first asked.
+CLASS_MODULES = tuple(
+    f"{__package__}.{module}"
+    for module in ("text_encoders", "text_decoders", "seq2seq", "vision", "audio", "multimodal", "time_series")
+)
 
 # End of a model class's name -> the tasks it may mean; the first that the model type has. The first end that fits.
 ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -101,11 +108,29 @@ def config_class_by_name(class_name: str) -> type[OnnxConfig]:
     )
 
 
-class TasksManager:
+Register = dict[str, dict[str, dict[str, OnnxConfigConstructor]]]
+
+# What the modules above have registered so far.
+_REGISTERED: Register = {}
+
+
+class _LoadedWhenAsked(type):
+    """Gives a class its register when somebody first asks for it."""
+
+    def __getattr__(cls, name: str) -> Register:
+        if name != "_SUPPORTED_MODEL_TYPE":
+            raise AttributeError(name)
+        for module in CLASS_MODULES:
+            importlib.import_module(module)
+        cls._SUPPORTED_MODEL_TYPE = _REGISTERED
+        return _REGISTERED
+
+
+class TasksManager(metaclass=_LoadedWhenAsked):
     """Which model types export, for which tasks, with which configuration class and auto class."""
 
     # Model type -> exporter -> task -> constructor, as `supported_tasks_mapping` makes it.
-    _SUPPORTED_MODEL_TYPE: ClassVar[dict[str, dict[str, dict[str, OnnxConfigConstructor]]]] = {}
+    _SUPPORTED_MODEL_TYPE: ClassVar[Register]
 
     @classmethod
     def create_register(
@@ -116,9 +141,11 @@ class TasksManager:
         Without ``overwrite_existing`` registering a task twice raises ExportError.
         """
 
-        def register(model_type: str, *tasks: str) -> Callable[[ConfigClass], ConfigClass]:
+        def registering(model_type: str, *tasks: str) -> Callable[[ConfigClass], ConfigClass]:
             def decorate(config_class: ConfigClass) -> ConfigClass:
-                registered = cls._SUPPORTED_MODEL_TYPE.setdefault(model_type, {}).setdefault(exporter, {})
+                is_our_own = config_class.__module__ in CLASS_MODULES
+                register = _REGISTERED if is_our_own else cls._SUPPORTED_MODEL_TYPE
+                registered = register.setdefault(model_type, {}).setdefault(exporter, {})
                 constructors = supported_tasks_mapping(*tasks, **{exporter: config_class})[exporter]
                 taken = [task for task in constructors if task in registered]
                 if taken and not overwrite_existing:
@@ -131,7 +158,7 @@ class TasksManager:
 
             return decorate
 
-        return register
+        return registering
 
     @classmethod
     def get_supported_model_types(cls, exporter: str = "onnx") -> list[str]:

@@ -19,6 +19,7 @@ from onnx_export_action.onnx_config import (
     supported_tasks_mapping,
 )
 from onnx_export_action.onnx_config.features import FeaturesManager
+from onnx_export_action.onnx_config.registry import CLASS_MODULES
 from onnx_export_action.results import Stage
 from tests.unit.onnx_config.configs import bart_config, gpt2_config, text_config
 
@@ -243,3 +244,48 @@ def test_legacy_feature_names() -> None:
 )
 def test_auto_class_of_a_task(task: str, model_type: str | None, name: str) -> None:
     assert TasksManager.get_auto_class_name(task, model_type) == name
+
+
+def test_every_module_of_classes_is_found_by_the_register() -> None:
+    folder = Path(onnx_config.__file__).parent
+    registering = {path.stem for path in folder.glob("*.py") if "\n@register_onnx(" in path.read_text()}
+    assert registering == {module.rpartition(".")[2] for module in CLASS_MODULES}
+
+
+def test_the_type_checker_sees_the_modules_that_are_loaded_later() -> None:
+    source = Path(onnx_config.__file__).read_text()
+    for module in onnx_config._MODULES:
+        assert f"from {module} import *" in source
+
+
+def test_names_are_offered_and_those_of_others_are_not() -> None:
+    assert {"BertOnnxConfig", "TasksManager", "DEFAULT_DUMMY_SHAPES", "PatchingSpec"} <= set(dir(onnx_config))
+    assert not {"plan_error", "dataclass", "parse_task"} & set(dir(onnx_config))
+    with pytest.raises(ImportError, match="NoSuchOnnxConfig"):
+        from onnx_export_action.onnx_config import NoSuchOnnxConfig  # noqa: F401 - there is none
+
+
+@pytest.mark.parametrize("first", ["onnx_config.multimodal", "onnx_config.registry", "onnx_config.seq2seq"])
+def test_the_register_is_whole_whatever_is_imported_first(first: str) -> None:
+    program = (
+        f"import onnx_export_action.{first}\n"
+        "from onnx_export_action.onnx_config import register_onnx, TextEncoderOnnxConfig, TasksManager\n"
+        "@register_onnx('mine', 'fill-mask')\n"
+        "class MineOnnxConfig(TextEncoderOnnxConfig): pass\n"
+        "print({'bert', 'whisper', 'clip', 'mine'} <= set(TasksManager.get_supported_model_types()))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "True"
+
+
+def test_asking_for_the_register_does_not_wait_for_the_classes() -> None:
+    program = (
+        "import sys\nfrom onnx_export_action.onnx_config.registry import TasksManager\n"
+        "print([name for name in sys.modules if name.endswith(('.vision', '.audio', '.text_encoders'))])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"
