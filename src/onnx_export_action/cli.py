@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -22,6 +22,10 @@ from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.installing import require_writable_file, write_file
 from onnx_export_action.progress import printable, progress_display
 from onnx_export_action.results import ExitCode, Stage, TargetResult, encode, exit_code, read_result, result_schema
+
+if TYPE_CHECKING:
+    from onnx_export_action.project.plan_changes import ChangePlan
+    from onnx_export_action.project.settings import Target
 
 ENGINES = ("auto", "tracer", "torch-export")
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -114,8 +118,7 @@ def _model_options(command: Command) -> Command:
     return command
 
 
-@main.command()
-@click.option(
+_config_option = click.option(
     "--config",
     "config_path",
     type=click.Path(path_type=Path),
@@ -123,34 +126,90 @@ def _model_options(command: Command) -> Command:
     show_default=True,
     help="The configuration file.",
 )
+
+
+@main.command()
+@_config_option
 @click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target; may be repeated.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of all artifacts, instead of each 'output'.")
+@click.option("--changed-since", metavar="REF", help="Only targets that changed since this commit or branch.")
 @click.option("--trust-remote-code", is_flag=True, help="Run Python code from the models' repositories.")
-def run(config_path: Path, names: tuple[str, ...], output: Path | None, trust_remote_code: bool) -> ExitCode:
+def run(
+    config_path: Path,
+    names: tuple[str, ...],
+    output: Path | None,
+    changed_since: str | None,
+    trust_remote_code: bool,
+) -> ExitCode:
     """Export and prove every target of onnx-export.yaml; the report goes to stdout.
 
     Beside each artifact folder stands NAME.result.json.
     """
-    from onnx_export_action.project.settings import load_settings
-    from onnx_export_action.stages import export_and_check, request_of
+    from onnx_export_action.report.plan import plan_headline
+    from onnx_export_action.stages import run_target
 
-    settings = load_settings(config_path)
-    targets = _chosen(settings.targets, names)
+    targets, plan = _planned(config_path, names, changed_since)
+    if not targets:
+        click.echo(f"### {plan_headline(plan)}")
+        return ExitCode.PASSED
     results = []
     with progress_display() as progress:
         for number, target in enumerate(targets, start=1):
-            destination = target.output if output is None else output / target.name
-            request = request_of(target, destination, trust_remote_code=trust_remote_code)
             label = f"[{number}/{len(targets)}] {target.name}"
-            result = export_and_check(request, progress=progress.labelled(label))
-            result.reproduce = shlex.join(["onnx-export", "run", "--config", str(config_path), "--target", target.name])
-            write_file(destination.with_name(f"{destination.name}.result.json"), encode(result))
+            shown = progress.labelled(label)
+            result = run_target(target, output, config_path, trust_remote_code=trust_remote_code, progress=shown)
             results.append(result)
             progress.finished(label, result)
     return _report_and_judge(results)
 
 
-def _chosen(targets: Sequence[Any], names: tuple[str, ...]) -> list[Any]:
+@main.command()
+@_config_option
+@click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target; may be repeated.")
+@click.option("--changed-since", metavar="REF", help="Compare with this commit or branch.")
+@click.option(
+    "--format",
+    "plan_format",
+    type=click.Choice(["table", "json", "github-matrix"]),
+    default="table",
+    show_default=True,
+    help="Format of the answer.",
+)
+def plan(config_path: Path, names: tuple[str, ...], changed_since: str | None, plan_format: str) -> None:
+    """Say which targets of onnx-export.yaml would be exported, and why."""
+    _, planned = _planned(config_path, names, changed_since)
+    if plan_format == "json":
+        click.echo(encode(planned).decode(), nl=False)
+    elif plan_format == "github-matrix":
+        click.echo(planned.matrix())
+    else:
+        width = max(len(target.name) for target in planned.targets)
+        for target in planned.targets:
+            click.echo(printable(f"{target.name:<{width}}  {'; '.join(target.reasons) or 'unchanged'}"))
+    for note in planned.notes:
+        click.echo(printable(note), err=True)
+
+
+def _planned(config_path: Path, names: tuple[str, ...], changed_since: str | None) -> tuple[list[Target], ChangePlan]:
+    from onnx_export_action.project.plan_changes import plan_changes, plan_everything
+    from onnx_export_action.project.settings import load_settings
+
+    targets = _chosen(load_settings(config_path).targets, names)
+    if changed_since is None:
+        return targets, plan_everything(targets, reason="everything is exported without --changed-since")
+    planned = plan_changes(config_path, targets, changed_since)
+    return [target for target in targets if target.name in planned.changed], planned
+
+
+@main.command()
+def action() -> ExitCode:
+    """Work as a step of GitHub Actions: inputs from the environment, outputs to the runner's files."""
+    from onnx_export_action.github.action import main as run_action
+
+    return run_action()
+
+
+def _chosen(targets: Sequence[Target], names: tuple[str, ...]) -> list[Target]:
     known = [target.name for target in targets]
     for name in names:
         if name not in known:

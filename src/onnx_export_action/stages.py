@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from onnx_export_action.export.source import (
     read_model_config,
     weight_files,
 )
-from onnx_export_action.installing import install_artifact, require_writable, staging_folder
+from onnx_export_action.installing import install_artifact, require_writable, staging_folder, write_file
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.processes import Work, Worker, Workers, uninterrupted
 from onnx_export_action.project.manifest import (
@@ -41,7 +42,16 @@ from onnx_export_action.project.manifest import (
 )
 from onnx_export_action.project.plan import Job, OutputTolerance
 from onnx_export_action.project.settings import Target
-from onnx_export_action.results import Failure, FileResult, ModelInfo, Stage, TargetResult, Verdict, overall_verdict
+from onnx_export_action.results import (
+    Failure,
+    FileResult,
+    ModelInfo,
+    Stage,
+    TargetResult,
+    Verdict,
+    encode,
+    overall_verdict,
+)
 from onnx_export_action.validation.records import CandidateFile, CheckedFile, Reference
 
 _EXPORT = Work("onnx_export_action.export.exporter:export_target", Stage.EXPORT, "exports the model")
@@ -182,6 +192,44 @@ def export_and_check(request: Request, *, progress: Progress, validate: bool = T
             Workers(_preload(job)) as workers,  # last: its processes end before the folders that they write to go
         ):
             _Run(job, workers, staging, references, result, progress).carry_out(validate=validate)
+    return result
+
+
+def destination_of(target: Target, output: Path | None) -> Path:
+    """The artifact folder of a target: its own, or the one of its name in ``output``."""
+    return target.output if output is None else output / target.name
+
+
+def result_path_of(destination: Path) -> Path:
+    """Where the result of an artifact folder is written: beside it."""
+    return destination.with_name(f"{destination.name}.result.json")
+
+
+def run_target(
+    target: Target, output: Path | None, config: Path, *, trust_remote_code: bool, progress: Progress
+) -> TargetResult:
+    """Export and prove a target of the file ``config``; its result is written beside its artifact folder.
+
+    Raises:
+        ExportError: the result cannot be written.
+    """
+    destination = destination_of(target, output)
+    result = export_and_check(request_of(target, destination, trust_remote_code=trust_remote_code), progress=progress)
+    result.reproduce = shlex.join(["onnx-export", "run", "--config", str(config), "--target", target.name])
+    write_file(result_path_of(destination), encode(result))
+    return result
+
+
+def check_target(target: Target, output: Path | None, *, trust_remote_code: bool, progress: Progress) -> TargetResult:
+    """Prove the files that lie in a target's artifact folder; its result is written beside the folder.
+
+    Raises:
+        ExportError: the result cannot be written.
+    """
+    destination = destination_of(target, output)
+    result = check_folder(request_of(target, destination, trust_remote_code=trust_remote_code), progress=progress)
+    result.reproduce = shlex.join(["onnx-export", "validate", target.model, str(destination), "--task", target.task])
+    write_file(result_path_of(destination), encode(result))
     return result
 
 

@@ -19,6 +19,7 @@ from onnx_export_action.project.settings import Target
 from onnx_export_action.report.compare import FileChange
 from onnx_export_action.report.escape import visible
 from onnx_export_action.results import Failure, FileResult, TargetResult, Verdict
+from onnx_export_hooks.findings import Finding
 
 MOST_PER_LEVEL = 10
 LEVELS = ("error", "warning", "notice")
@@ -102,6 +103,13 @@ def of_results(results: Sequence[TargetResult], worse: Sequence[FileChange], pla
             file, line = places.of(result)
             message = f"near miss: {margin:.2f} of the tolerance was used"
             yield Annotation("warning", message, file, line, title=result.target)
+
+
+def of_findings(findings: Iterable[Finding], places: Places) -> Iterator[Annotation]:
+    """What the hooks would say at the commit, as warnings: the verdict is that of the files."""
+    for found in findings:
+        message = f"{found.message} [{found.rule}]"
+        yield Annotation("warning", message, places.relative(Path(found.path)), found.line, found.column, found.rule)
 
 
 def print_annotations(annotations: Iterable[Annotation]) -> None:

@@ -77,6 +77,11 @@ class Context:
         return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
 
     @property
+    def has_pull_request(self) -> bool:
+        """Whether there is a pull request to comment on, known or to be found."""
+        return self.pull_request is not None or self.head is not None
+
+    @property
     def may_comment(self) -> bool:
         """Whether the step's own token can be expected to write: not for forks and Dependabot on ``pull_request``."""
         if self.pull_request is None:
