@@ -50,7 +50,7 @@ def test_the_readme_documents_every_command() -> None:
     from onnx_export_action.cli import main
 
     documented = {shlex.split(command)[1] for command in documented_commands() if command.startswith("onnx-export")}
-    assert documented >= set(main.commands) - {"plan", "publish", "action"}
+    assert documented >= set(main.commands) - {"publish", "action"}
 
 
 def test_every_documented_command_works_in_order(repository: Path) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from tools.pin_image import pinned
+from tools.write_action_yml import ACTION as ACTION_FILE
+from tools.write_action_yml import PAGE, action_yml, with_tables
 
+from onnx_export_action.cli import main
 from onnx_export_action.github.inputs import INPUTS, NOT_AVAILABLE, OUTPUTS
 
 ROOT = Path(__file__).parents[2]
@@ -80,3 +83,32 @@ def test_a_release_names_the_image_by_its_digest() -> None:
 def test_a_release_without_a_digest_or_a_dockerfile_is_refused(action: str, image: str) -> None:
     with pytest.raises(ValueError, match="image"):
         pinned(action, image)
+
+
+def test_action_yml_and_its_page_say_what_the_code_reads() -> None:
+    assert ACTION_FILE.read_text(encoding="utf-8") == action_yml(), "run python tools/write_action_yml.py"
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_tables(page), "run python tools/write_action_yml.py"
+
+
+def test_commands_and_options_of_the_step_are_those_of_the_command_line() -> None:
+    commands = next(one for one in INPUTS if one.name == "command").choices
+    assert set(commands) <= set(main.commands)
+    options = {
+        option for command in main.commands.values() for parameter in command.params for option in parameter.opts
+    }
+    shared = {"config", "changed-since", "output"}
+    assert {f"--{name}" for name in shared} <= options
+    assert shared <= {one.name for one in INPUTS}
+
+
+def test_the_release_can_pin_the_image_of_this_very_action() -> None:
+    runs = yaml.safe_load(pinned(ACTION_FILE.read_text(encoding="utf-8"), IMAGE))["runs"]
+    assert runs == {"using": "docker", "image": IMAGE}
+
+
+def test_the_readme_shows_the_workflow_that_init_writes() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = next(block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "uses: org/" in block)
+    workflow = (ROOT / "examples/workflows/pull-request.yml").read_text(encoding="utf-8")
+    assert yaml.safe_load(shown) == yaml.safe_load(workflow)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.github import reporting, toolkit
-from onnx_export_action.github.annotations import Places
+from onnx_export_action.github.annotations import Annotation, Places, print_annotations
 from onnx_export_action.github.context import Context, read_context
 from onnx_export_action.github.inputs import Command, Inputs, inside, read_inputs
 from onnx_export_action.github.outcome import Outcome
@@ -31,13 +31,17 @@ _CONFIGURATION = "configuration"
 
 
 def main() -> ExitCode:
-    """Run the action as the runner started it.
-
-    Raises:
-        ExportError: the inputs or the event cannot be read; there is nothing to report on.
-    """
+    """Run the action as the runner started it, and return the step's exit code."""
     toolkit.join_streams()
-    context = read_context(os.environ)
+    try:
+        return _run_step(read_context(os.environ))
+    except ExportError as error:  # the inputs or the event: there is nothing to report on, and no way to
+        message = error.message if error.hint is None else f"{error.message}: {error.hint}"
+        print_annotations([Annotation("error", message, title="onnx-export")])
+        return ExitCode.USAGE if error.stage is Stage.PLAN else ExitCode.ERROR
+
+
+def _run_step(context: Context) -> ExitCode:
     become_owner_of(context.workspace)
     hide_environment()
     inputs = read_inputs(context.workspace)

@@ -70,13 +70,18 @@ class Output:
 
 _BOOLEAN = ("true", "false")
 
+
+def _values(words: type[enum.StrEnum]) -> tuple[str, ...]:
+    return tuple(word.value for word in words)
+
+
 INPUTS = (
     Input(
         "command",
         "What to do. run: plan, export, prove and report. plan: say what changed. export: export and prove, without "
         "a comment. validate: prove the files that are there. report: one report and comment over `results`.",
         Command.RUN,
-        tuple(Command),
+        _values(Command),
     ),
     Input("config", "The configuration file, relative to `working-directory`.", "onnx-export.yaml"),
     Input("targets", "Names of the targets, by commas, spaces, lines or as a JSON list; all where empty."),
@@ -100,7 +105,7 @@ INPUTS = (
         "When to comment on the pull request. on-change: when a result differs from `base-result`, or without one "
         "when something was exported. on-failure: when not all is proven. A comment that is there is kept true.",
         CommentMode.ALWAYS,
-        tuple(CommentMode),
+        _values(CommentMode),
     ),
     Input("comment-key", "Name of the comment; two workflows that comment on one pull request need two.", "default"),
     Input(
@@ -114,7 +119,7 @@ INPUTS = (
         "What fails the step. export: an export that did not run. validation: also a wrong file. regression: also a "
         "file that became worse than `base-result`. never: nothing but a mistake in the inputs or the configuration.",
         FailOn.VALIDATION,
-        tuple(FailOn),
+        _values(FailOn),
     ),
     Input("allow-remote-code", "Run Python code from the models' repositories.", "false", _BOOLEAN),
     Input("github-token", "Token for the comment; needs `pull-requests: write`.", "${{ github.token }}", secret=True),
