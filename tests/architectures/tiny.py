@@ -155,6 +155,7 @@ CAPS: dict[str, int] = {
     # Windows shorter than the texts of the grid, or nothing would leave them.
     **dict.fromkeys(("sliding_window", "attention_window", "attention_chunk_size"), 8),
     **dict.fromkeys(("local_attention", "window_size"), 16),
+    **dict.fromkeys(("local_radius", "global_block_size"), 4),
     **dict.fromkeys(("num_experts", "n_routed_experts", "num_local_experts"), 4),
     **dict.fromkeys(("num_experts_per_tok", "n_group", "topk_group"), 2),
     **dict.fromkeys(("num_queries", "num_detection_tokens", "num_latents", "d_latents"), HEAD_SIZE),
@@ -225,7 +226,7 @@ OVERRIDES: dict[str, Settings] = {
     "dpt": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3], "neck_hidden_sizes": [8, 16, 24, 32]},
     "efficientnet": {"width_coefficient": 0.1, "depth_coefficient": 0.3, "hidden_dim": HIDDEN},
     "encoder-decoder": {
-        "encoder": {"model_type": "bert"},
+        "encoder": {"model_type": "bert", "vocab_size": VOCABULARY // 2, "hidden_size": HIDDEN // 2},
         "decoder": {"model_type": "bert", "is_decoder": True, "add_cross_attention": True},
         "decoder_start_token_id": BEGIN,
         "pad_token_id": PADDING,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from onnx_export_action.onnx_config.base import TASK_OUTPUTS, Axes, OnnxConfig, OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.dummy_inputs import (
@@ -28,7 +28,7 @@ from onnx_export_action.onnx_config.normalized import (
     NormalizedSeq2SeqConfig,
     NormalizedTextAndVisionConfig,
 )
-from onnx_export_action.onnx_config.registry import TasksManager, register_onnx
+from onnx_export_action.onnx_config.registry import config_of_part, register_onnx
 from onnx_export_action.onnx_config.shapes import as_height_and_width
 from onnx_export_action.onnx_config.text_encoders import RobertaOnnxConfig
 
@@ -308,18 +308,10 @@ class VisionEncoderDecoderOnnxConfig(OnnxSeq2SeqConfigWithPast):
     @property
     def max_sequence_length(self) -> int | None:
         """How many positions the decoder has."""
-        decoder = _registered(self._config.decoder)
+        decoder = config_of_part(self._config.decoder)
         return super().max_sequence_length if decoder is None else decoder.max_sequence_length
 
     @property
     def _encoder_onnx_config(self) -> OnnxConfig:
         encoder = self._config.encoder
-        return _registered(encoder) or VisionOnnxConfig(encoder)
-
-
-def _registered(config: Any) -> OnnxConfig | None:
-    """The configuration of a part, None where its model type is not registered for features."""
-    if config.model_type not in TasksManager.get_supported_model_types():
-        return None
-    constructor = TasksManager.get_supported_tasks_for_model_type(config.model_type).get("feature-extraction")
-    return None if constructor is None else constructor(config)
+        return config_of_part(encoder) or VisionOnnxConfig(encoder)

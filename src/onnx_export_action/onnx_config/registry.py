@@ -295,6 +295,14 @@ class TasksManager(metaclass=_LoadedWhenAsked):
     map_from_synonym = staticmethod(map_from_synonym)
 
 
+def config_of_part(config: Any) -> OnnxConfig | None:
+    """How a model inside another exports its features, None where its model type is not registered for them."""
+    if config.model_type not in TasksManager.get_supported_model_types():
+        return None
+    constructor = TasksManager.get_supported_tasks_for_model_type(config.model_type).get("feature-extraction")
+    return None if constructor is None else constructor(config)
+
+
 def _loads(auto_class: Any, model_type: str) -> bool:
     """Whether an auto class of transformers knows the model type."""
     return model_type in auto_class._model_mapping._model_mapping
