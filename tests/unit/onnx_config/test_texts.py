@@ -6,7 +6,7 @@ import pytest
 
 from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
-from tests.unit.onnx_config.configs import bart_config, gpt2_config, text_config
+from tests.unit.onnx_config.configs import bart_config, text_config
 from tests.unit.onnx_config.signatures import signature
 
 TEXT = "input_ids[batch_size, sequence_length] attention_mask[batch_size, sequence_length]"
@@ -90,7 +90,7 @@ SEQ2SEQ_TASKS = {
 def seq2seq_config(model_type: str) -> SimpleNamespace:
     if model_type == "encoder-decoder":
         encoder = text_config(model_type="bert", vocab_size=50, max_position_embeddings=24, hidden_size=16)
-        return SimpleNamespace(encoder=encoder, decoder=gpt2_config(model_type="gpt2"), pad_token_id=0)
+        return SimpleNamespace(encoder=encoder, decoder=text_config(model_type="bert"), pad_token_id=0)
     blocks = {"attention_type": "block_sparse", "num_random_blocks": 1, "block_size": 4}
     return bart_config(model_type=model_type, decoder_layers=2, **(blocks if model_type == "bigbird_pegasus" else {}))
 
