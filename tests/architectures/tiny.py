@@ -183,13 +183,23 @@ TOKEN_IDS: dict[str, int] = {
 }
 
 
+# The masks of segmentation come from three of the backbone's four stages, by channels that are a sixteenth of the hidden
+# size, and in groups of eight of hidden size and heads together.
+DETR_PARTS: Settings = {
+    "use_timm_backbone": False,
+    "backbone": None,
+    "backbone_config": {"model_type": "resnet", "out_features": ["stage1", "stage2", "stage3", "stage4"]},
+    "encoder_attention_heads": 8,
+    "decoder_attention_heads": 8,
+}
+
 # What a type needs beyond the rules: sizes that depend on each other, lists of one entry per layer, parts without a
 # default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
 OVERRIDES: dict[str, Settings] = {
     "big_bird": {"block_size": 4},
     "bigbird_pegasus": {"block_size": 4},
     "colpali": {"vlm_config": {"text_config": {"num_key_value_heads": HEADS // 2}}},
-    "conditional_detr": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
+    "conditional_detr": DETR_PARTS | {"num_queries": HEAD_SIZE},
     "convnext": {"hidden_sizes": [8, 16, 24, 32]},
     "convnextv2": {"hidden_sizes": [8, 16, 24, 32]},
     "d_fine": {
@@ -214,17 +224,11 @@ OVERRIDES: dict[str, Settings] = {
         "position_buckets": 16,
     },
     "deepseek_v3": {"first_k_dense_replace": 1, "num_key_value_heads": HEADS},
-    "detr": {
-        "use_timm_backbone": False,
-        "backbone": None,
-        "backbone_config": {"model_type": "resnet"},
-        # The mask head makes groups of eight of the hidden size and the heads together.
-        "encoder_attention_heads": 8,
-        "decoder_attention_heads": 8,
-    },
+    "detr": DETR_PARTS,
     "donut-swin": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
     "dpt": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3], "neck_hidden_sizes": [8, 16, 24, 32]},
-    "efficientnet": {"width_coefficient": 0.1, "depth_coefficient": 0.3, "hidden_dim": HIDDEN},
+    "cvt": {"embed_dim": [8, 24, 48], "depth": [1, 2, 3], "num_heads": [1, 3, 6]},
+    "efficientnet": {"width_coefficient": 0.1, "depth_coefficient": 0.3, "hidden_dim": 128},
     "encoder-decoder": {
         "encoder": {"model_type": "bert", "vocab_size": VOCABULARY // 2, "hidden_size": HIDDEN // 2},
         "decoder": {"model_type": "bert", "is_decoder": True, "add_cross_attention": True},
@@ -255,7 +259,7 @@ OVERRIDES: dict[str, Settings] = {
     },
     "hiera": {"embed_dim": HEAD_SIZE},
     "layoutlmv3": {"coordinate_size": 6, "shape_size": 4, "input_size": 32, "patch_size": 8},
-    "levit": {"hidden_sizes": [16, 24, 32], "key_dim": [8, 8, 8]},
+    "levit": {"hidden_sizes": [16, 24, 32], "key_dim": [8, 8, 8], "image_size": 224, "patch_size": 16},
     # A sixth of the hidden size for each side of a box.
     "lilt": {"hidden_size": 48},
     "maskformer": {

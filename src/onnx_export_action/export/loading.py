@@ -9,7 +9,7 @@ import re
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from onnx_export_action.errors import ExportError, load_error
+from onnx_export_action.export.calibrating import calibrate_batch_norms, has_batch_norms
+from onnx_export_action.export.calling import FlatModel
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.plan import Job
 
@@ -85,7 +87,18 @@ def _built(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
     else:  # no auto class but the model's own
         model = model_class._from_config(config, dtype=torch.float32)
     spread_random_weights(model, job.seed)
+    model.eval()
+    if has_batch_norms(model):
+        with suppress(Exception):  # the export reports a model that does not run, with the reason
+            calibrate_batch_norms(model, lambda: _call_once(model, job))
     return LoadedModel(model)
+
+
+def _call_once(model: PreTrainedModel, job: Job) -> None:
+    constructor = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)
+    for _, component in constructor(model.config).components():
+        inputs = component.generate_dummy_inputs("pt", seed=job.seed, padding="none")
+        FlatModel(model, component)(*inputs.values())
 
 
 def spread_random_weights(model: torch.nn.Module, seed: int) -> None:
@@ -120,8 +133,8 @@ def _redraw(module: torch.nn.Module, name: str, parameter: torch.Tensor, generat
             parameter[module.padding_idx] = 0.0
     elif name.endswith("bias"):
         parameter.normal_(0.0, 0.1, generator=generator)
-    elif parameter.ndim == 1 and bool((parameter == parameter[0]).all()):
-        level = parameter[0].item() if abs(parameter[0].item()) >= 0.1 else 1.0  # noqa: PLR2004
+    elif name == "weight" or bool((parameter == parameter[0]).all()):
+        level = parameter.mean().item() if abs(parameter.mean().item()) >= 0.1 else 1.0  # noqa: PLR2004
         parameter.uniform_(0.8 * level, 1.2 * level, generator=generator) if level > 0 else None
 
 

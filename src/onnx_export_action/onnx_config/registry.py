@@ -56,6 +56,7 @@ ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
 # Model type and task -> the class that does it, where transformers 5.23 lists it under no auto class.
 CLASSES_WITHOUT_AUTO_CLASS: dict[tuple[str, str], str] = {
     ("colpali", "feature-extraction"): "ColPaliForRetrieval",
+    ("conditional_detr", "image-segmentation"): "ConditionalDetrForSegmentation",
     ("flaubert", "text-generation"): "FlaubertWithLMHeadModel",
     ("patchtsmixer", "time-series-forecasting"): "PatchTSMixerForPrediction",
     ("patchtst", "time-series-forecasting"): "PatchTSTForPrediction",

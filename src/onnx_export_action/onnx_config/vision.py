@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import ClassVar
 
 from onnx_export_action.onnx_config.base import Axes
 from onnx_export_action.onnx_config.dummy_inputs import DummyMaskingNoiseGenerator, DummyVisionInputGenerator
-from onnx_export_action.onnx_config.modalities import VisionOnnxConfig
-from onnx_export_action.onnx_config.normalized import NormalizedVisionConfig
+from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, VisionOnnxConfig
+from onnx_export_action.onnx_config.normalized import NormalizedTextConfig, NormalizedVisionConfig
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import ShapeLimit
+from onnx_export_action.onnx_config.text_decoders import GPT2OnnxConfig
 
 IMAGE_TASKS = ("feature-extraction", "image-classification")
 
@@ -126,6 +128,31 @@ class MgpstrOnnxConfig(VisionOnnxConfig):
         return OrderedDict((name, {0: "batch_size"}) for name in self.torch_to_onnx_output_map.values())
 
 
+@register_onnx("perceiver", "fill-mask", "image-classification", "text-classification")
+class PerceiverOnnxConfig(TextAndVisionOnnxConfig):
+    """Perceiver, which reads bytes or images; it answers at every position that it has, however long the text is."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
+
+    @property
+    def inputs(self) -> Axes:
+        """Images to classify them, text for all else."""
+        if self.task == "image-classification":
+            return OrderedDict(pixel_values={0: "batch_size"})
+        axes = {0: "batch_size", 1: "sequence_length"}
+        return OrderedDict(input_ids=dict(axes), attention_mask=dict(axes))
+
+    @property
+    def outputs(self) -> Axes:
+        """Logits, whose only axis that varies is the batch."""
+        return OrderedDict(logits={0: "batch_size"})
+
+
+@register_onnx("imagegpt", *IMAGE_TASKS)
+class ImageGPTOnnxConfig(GPT2OnnxConfig):
+    """ImageGPT, a GPT-2 that reads images as colours, pixel by pixel."""
+
+
 @register_onnx("vitpose", "keypoint-detection")
 class VitPoseOnnxConfig(VisionOnnxConfig):
     """ViTPose, whose size is its backbone's."""
@@ -162,6 +189,12 @@ class RegNetOnnxConfig(ResNetOnnxConfig):
 class ConvNextOnnxConfig(ResNetOnnxConfig):
     """ConvNeXT."""
 
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; patches, then half the size at every further stage, without padding."""
+        smallest = self._config.patch_size * 2 ** (len(self._config.depths) - 1)
+        limit = ShapeLimit(smallest, None, "every stage needs a pixel")
+        return super().shape_limits() | {"image_height": limit, "image_width": limit}
+
 
 @register_onnx("convnextv2", *IMAGE_TASKS)
 class ConvNextV2OnnxConfig(ConvNextOnnxConfig):
@@ -176,6 +209,11 @@ class CvtOnnxConfig(ResNetOnnxConfig):
 @register_onnx("efficientnet", *IMAGE_TASKS)
 class EfficientNetOnnxConfig(ResNetOnnxConfig):
     """EfficientNet."""
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; the last convolution that halves its input needs two pixels."""
+        limit = ShapeLimit(2 * math.prod(self._config.strides), None, "every stage needs a pixel")
+        return super().shape_limits() | {"image_height": limit, "image_width": limit}
 
 
 @register_onnx("mobilenet_v1", *IMAGE_TASKS)
