@@ -183,8 +183,8 @@ TOKEN_IDS: dict[str, int] = {
 }
 
 
-# The masks of segmentation come from three of the backbone's four stages, by channels that are a sixteenth of the hidden
-# size, and in groups of eight of hidden size and heads together.
+# Masks of segmentation come from the backbone's stages before the last, and from the hidden size and the heads
+# together in groups of eight.
 DETR_PARTS: Settings = {
     "use_timm_backbone": False,
     "backbone": None,
@@ -192,6 +192,8 @@ DETR_PARTS: Settings = {
     "encoder_attention_heads": 8,
     "decoder_attention_heads": 8,
 }
+
+SWIN_PARTS: Settings = {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4}
 
 # What a type needs beyond the rules: sizes that depend on each other, lists of one entry per layer, parts without a
 # default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
@@ -225,7 +227,8 @@ OVERRIDES: dict[str, Settings] = {
     },
     "deepseek_v3": {"first_k_dense_replace": 1, "num_key_value_heads": HEADS},
     "detr": DETR_PARTS,
-    "donut-swin": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
+    "deit": {"encoder_stride": 8},
+    "donut-swin": SWIN_PARTS,
     "dpt": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3], "neck_hidden_sizes": [8, 16, 24, 32]},
     "cvt": {"embed_dim": [8, 24, 48], "depth": [1, 2, 3], "num_heads": [1, 3, 6]},
     "efficientnet": {"width_coefficient": 0.1, "depth_coefficient": 0.3, "hidden_dim": 128},
@@ -294,9 +297,9 @@ OVERRIDES: dict[str, Settings] = {
         }
     },
     "segformer": {"hidden_sizes": [8, 16, 32, 32]},
-    "swin": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
-    "swin2sr": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 1},
-    "swinv2": {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
+    "swin": SWIN_PARTS | {"encoder_stride": 8},
+    "swin2sr": SWIN_PARTS | {"patch_size": 1},
+    "swinv2": SWIN_PARTS | {"encoder_stride": 8},
     "table-transformer": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
     "vision-encoder-decoder": {
         "encoder": {"model_type": "vit"},
@@ -304,6 +307,7 @@ OVERRIDES: dict[str, Settings] = {
         "decoder_start_token_id": BEGIN,
         "pad_token_id": PADDING,
     },
+    "vit": {"encoder_stride": 8},
     "wav2vec2-conformer": {"vocab_size": 32},
 }
 

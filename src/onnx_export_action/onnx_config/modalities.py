@@ -157,9 +157,12 @@ class VisionOnnxConfig(OnnxConfig):
 
     @property
     def inputs(self) -> Axes:
-        """The images."""
+        """The images; to fill in what is hidden, also which patches are."""
         size = {2: "height", 3: "width"} if self.IMAGE_SIZE_VARIES else {}
-        return OrderedDict(pixel_values={0: "batch_size"} | size)
+        inputs: Axes = OrderedDict(pixel_values={0: "batch_size"} | size)
+        if self.task == "masked-im":
+            inputs["bool_masked_pos"] = {0: "batch_size"}
+        return inputs
 
     @property
     def outputs(self) -> Axes:
