@@ -308,8 +308,20 @@ OVERRIDES: dict[str, Settings] = {
         "pad_token_id": PADDING,
     },
     "vit": {"encoder_stride": 8},
+    # So slow that random durations are more than one frame a token; and few samples a frame.
+    "vits": {
+        "speaking_rate": 0.05,
+        "upsample_rates": [4, 2],
+        "upsample_kernel_sizes": [8, 4],
+        "duration_predictor_num_flows": 2,
+        "prior_encoder_num_flows": 2,
+    },
     "wav2vec2-conformer": {"vocab_size": 32},
 }
+
+
+# Models that belong to another one: type -> name of the folder inside its own -> their type.
+BESIDE: dict[str, dict[str, str]] = {"speecht5": {"vocoder": "speecht5_hifigan"}}
 
 
 def tiny_config(model_type: str, **changes: Any) -> PreTrainedConfig:
@@ -326,6 +338,8 @@ def write_tiny_config(model_type: str, folder: Path, **changes: Any) -> Path:
     """Write that configuration's config.json into ``folder``, which is made; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     tiny_config(model_type, **changes).save_pretrained(folder)
+    for name, beside in BESIDE.get(model_type, {}).items():
+        write_tiny_config(beside, folder / name)
     return folder
 
 

@@ -12,6 +12,7 @@ import torch
 from onnx_export_action.export.loading import spread_random_weights
 from onnx_export_action.results import Verdict
 from onnx_export_action.stages import Request, export_and_check
+from onnx_export_action.validation.candidate import open_session
 from tests.architectures.proving import reason_of
 from tests.architectures.tiny import tiny_config
 
@@ -26,21 +27,29 @@ class Exported:
         self.model = model
         self.names = {path.stem for path in folder.glob("*.onnx")}
         self._folder = folder
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
 
     def run(self, name: str, **inputs: Any) -> Arrays:
         """One file's outputs by name."""
-        session = onnxruntime.InferenceSession(str(self._folder / f"{name}.onnx"), providers=["CPUExecutionProvider"])
+        if name not in self._sessions:
+            self._sessions[name] = open_session(self._folder / f"{name}.onnx")
+        session = self._sessions[name]
         names = [output.name for output in session.get_outputs()]
         feeds = {key: value.numpy() if isinstance(value, torch.Tensor) else value for key, value in inputs.items()}
         return dict(zip(names, session.run(names, feeds), strict=True))
 
 
+def tiny_model(model_class: Any, folder: Path, **changes: Any) -> Any:
+    """A tiny model with weights that carry signals, saved."""
+    model = model_class(tiny_config(model_class.config_class.model_type, **changes)).eval()
+    spread_random_weights(model, seed=3)
+    model.save_pretrained(folder)
+    return model
+
+
 def exported(model_class: Any, task: str, folder: Path, **changes: Any) -> Exported:
     """Save a tiny model, export it and have every file proven."""
-    config = tiny_config(model_class.config_class.model_type, **changes)
-    model = model_class(config).eval()
-    spread_random_weights(model, seed=3)
-    model.save_pretrained(folder / "model")
+    model = tiny_model(model_class, folder / "model", **changes)
     request = Request(name="tiny", model=str(folder / "model"), destination=folder / "made", task=task)
     result = export_and_check(request, progress=lambda _: None)
     assert result.verdict is Verdict.PASS, reason_of(result)
@@ -148,3 +157,68 @@ def test_the_files_of_an_encoder_decoder_generate_what_the_model_generates(
         expected = files.model.generate(**inputs, max_new_tokens=6, do_sample=False, num_beams=1)
     assert greedy(files, inputs, steps=6) == expected[:, :7].tolist()
     assert len(set(expected.flatten().tolist())) > 3
+
+
+def test_vits_leaves_to_chance_what_the_caller_does_not_fix(tmp_path: Path) -> None:
+    from transformers import VitsModel
+
+    files = exported(VitsModel, "text-to-audio", tmp_path)
+    ids = torch.randint(2, 30, (2, 9))
+    text = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    silent = {name: np.array(0, np.float32) for name in ("noise_scale", "noise_scale_duration")}
+    files.model.noise_scale = files.model.noise_scale_duration = 0.0
+    for rate in (None, 0.03):
+        given = {} if rate is None else {"speaking_rate": np.array(rate, np.float32)}
+        with torch.inference_mode():
+            expected = files.model(**text, speaking_rate=rate)
+        assert_close(files.run("model", **text, **silent, **given)["waveform"], expected.waveform)
+    once, again = (files.run("model", **text, noise_scale_duration=silent["noise_scale"]) for _ in range(2))
+    assert once["waveform"].shape == again["waveform"].shape
+    assert np.abs(once["waveform"] - again["waveform"]).max() > 1e-3
+
+
+def say(files: Exported, ids: torch.Tensor, speaker: torch.Tensor, steps: int, **fixed: Any) -> Arrays:
+    """SpeechT5 by its files, as transformers.js calls them: the merged decoder frame by frame, then the vocoder."""
+    encoded = files.run("encoder_model", input_ids=ids)
+    frames: Any = np.zeros((1, 1, files.model.config.num_mel_bins), np.float32)
+    cache: Arrays = {}
+    spectrum = []
+    for _ in range(steps):
+        name = "decoder_with_past_model" if cache else "decoder_model"
+        states = {} if cache else {"encoder_hidden_states": encoded["encoder_outputs"]}
+        found = files.run(
+            name,
+            output_sequence=frames,
+            speaker_embeddings=speaker,
+            encoder_attention_mask=encoded["encoder_attention_mask"],
+            **states,
+            **cache,
+            **fixed,
+        )
+        frames = found["output_sequence_out"]
+        spectrum.append(found["spectrum"])
+        cache |= {key.replace("present", "past_key_values"): found[key] for key in found if "present" in key}
+    return files.run("decoder_postnet_and_vocoder", spectrogram=np.concatenate(spectrum))
+
+
+def test_speecht5_says_what_generate_speech_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
+
+    vocoder = tiny_model(SpeechT5HifiGan, tmp_path / "model" / "vocoder")
+    files = exported(SpeechT5ForTextToSpeech, "text-to-audio", tmp_path)
+    assert files.names == {
+        "encoder_model",
+        "decoder_model",
+        "decoder_with_past_model",
+        "decoder_model_merged",
+        "decoder_postnet_and_vocoder",
+    }
+    ids, speaker = torch.randint(4, 30, (1, 7)), torch.randn(1, 32)
+    # Nothing is dropped: the draws of both sides are made equal.
+    monkeypatch.setattr(torch, "bernoulli", lambda values, p: torch.ones_like(values))
+    with torch.inference_mode():
+        expected = files.model.generate_speech(ids, speaker, threshold=1e9, maxlenratio=2.0, vocoder=vocoder)
+    keep_all = np.array(1, np.float32)
+    assert_close(say(files, ids, speaker, steps=7, prenet_keep_probability=keep_all)["waveform"], expected)
+    once, again = (say(files, ids, speaker, steps=2)["waveform"] for _ in range(2))
+    assert np.abs(once - again).max() > 1e-4

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -40,7 +40,8 @@ class ModelCall:
     """All that an engine needs to write one file.
 
     ``module`` takes the inputs positionally in the order of ``input_names`` and returns a tuple in the order of
-    ``output_names``; ``dummy_inputs`` is a padded batch of two; ``dynamic_axes`` holds inputs and outputs.
+    ``output_names``; ``dummy_inputs`` is a padded batch of two; ``dynamic_axes`` holds inputs and outputs. ``defaults``
+    are the values of inputs that a caller of the file may leave out.
     """
 
     module: torch.nn.Module
@@ -48,6 +49,7 @@ class ModelCall:
     output_names: list[str]
     dummy_inputs: dict[str, torch.Tensor]
     dynamic_axes: dict[str, dict[int, str]]
+    defaults: dict[str, float] = field(default_factory=dict)
 
 
 class FlatModel(torch.nn.Module):
@@ -196,6 +198,7 @@ def model_call(model: PreTrainedModel, onnx_config: OnnxConfig, dummy_inputs: Ma
         output_names=list(onnx_config.outputs),
         dummy_inputs={name: dummy_inputs[name] for name in onnx_config.inputs},
         dynamic_axes={name: axes for name, axes in declared.items() if axes},
+        defaults=onnx_config.optional_inputs,
     )
 
 

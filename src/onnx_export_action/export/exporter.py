@@ -18,7 +18,7 @@ from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, load_error
 from onnx_export_action.export import tracer
 from onnx_export_action.export.calling import ModelCall, model_call
-from onnx_export_action.export.graph import WeightlessGraph, set_metadata, tensor_records, write_graph
+from onnx_export_action.export.graph import WeightlessGraph, give_defaults, set_metadata, tensor_records, write_graph
 from onnx_export_action.export.loading import LoadedModel, load_model
 from onnx_export_action.export.merging import merge_decoders
 from onnx_export_action.export.outcome import (
@@ -176,6 +176,12 @@ def capture(call: ModelCall, *, opset: int, engine: str) -> CapturedGraph:
     Raises:
         ExportError: no engine that may be used can export it.
     """
+    captured = _captured(call, opset, engine)
+    give_defaults(captured.graph.model, call.defaults)
+    return captured
+
+
+def _captured(call: ModelCall, opset: int, engine: str) -> CapturedGraph:
     if engine == TORCH_EXPORT:
         return CapturedGraph(_torch_export(call, opset), TORCH_EXPORT)
     try:

@@ -170,6 +170,15 @@ def name_axes(
             tensor_type.shape.dim.add(**({"dim_param": name} if name else {"dim_value": size}))
 
 
+def give_defaults(model: onnx.ModelProto, defaults: Mapping[str, float]) -> None:
+    """Let a caller leave out these inputs, float32 numbers: an input with an initializer has it as its default.
+
+    See "Optional inputs" in https://github.com/onnx/onnx/blob/main/docs/IR.md (from IR version 4 on).
+    """
+    for name, value in defaults.items():
+        model.graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.FLOAT, [], [value]))
+
+
 def set_metadata(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
     """Replace the file's metadata; intermediate shapes of the traced batch are dropped, as they mislead readers."""
     del model.graph.value_info[:]

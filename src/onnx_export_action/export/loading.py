@@ -16,7 +16,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    SpeechT5ForTextToSpeech,
+    SpeechT5HifiGan,
+    SpeechT5HifiGanConfig,
+)
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
@@ -48,12 +55,30 @@ def load_model(job: Job) -> LoadedModel:
         try:
             model_class = TasksManager.get_model_class_for_task(job.task, model_type=job.model_type)
             loaded = _built(model_class, config, job) if job.weights == "random" else _loaded(model_class, config, job)
+            _with_vocoder(loaded.model, job)
         except ExportError:
             raise
         except Exception as error:  # from_pretrained raises whatever the model's own constructor raises
             raise load_error(*_explained(error, job.folder)) from error
     loaded.model.eval()
     return loaded
+
+
+def _with_vocoder(model: PreTrainedModel, job: Job) -> None:
+    """Add to SpeechT5 the vocoder that lies beside it, in its folder ``vocoder``, as ``model.vocoder``.
+
+    transformers keeps the two apart: ``generate_speech`` is given a ``SpeechT5HifiGan``.
+    """
+    folder = job.folder / "vocoder"
+    if not isinstance(model, SpeechT5ForTextToSpeech) or not (folder / "config.json").is_file():
+        return
+    if job.weights == "random":
+        vocoder = SpeechT5HifiGan(SpeechT5HifiGanConfig.from_pretrained(folder, local_files_only=True))
+        spread_random_weights(vocoder, job.seed)
+    else:
+        vocoder = SpeechT5HifiGan.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    model.vocoder = vocoder
+    model.config.vocoder_config = vocoder.config.to_dict()
 
 
 def _config(job: Job) -> PreTrainedConfig:
@@ -125,7 +150,9 @@ def spread_random_weights(model: torch.nn.Module, seed: int) -> None:
 
 
 def _redraw(module: torch.nn.Module, name: str, parameter: torch.Tensor, generator: torch.Generator) -> None:
-    if parameter.ndim > 1:
+    if name.startswith("log_"):  # an exponent: one too large in the flows of VITS makes an hour of a word
+        parameter.normal_(0.0, 0.1, generator=generator)
+    elif parameter.ndim > 1:
         fan_in = parameter.shape[0] if isinstance(module, Conv1D) else parameter.numel() // max(parameter.shape[0], 1)
         gain = 2.0 if isinstance(module, torch.nn.modules.conv._ConvNd) else 1.0
         parameter.normal_(0.0, math.sqrt(gain / max(fan_in, 1)), generator=generator)

@@ -36,7 +36,8 @@ def merge_decoders(without_past: WeightlessGraph, with_past: WeightlessGraph) ->
         "If", [USE_CACHE_BRANCH], [value.name for value in outputs], then_branch=then_branch, else_branch=else_branch
     )
     flag = helper.make_tensor_value_info(USE_CACHE_BRANCH, onnx.TensorProto.BOOL, [1])
-    graph = helper.make_graph([node], "merged_decoder", [*inputs, flag], outputs)
+    defaults = {tensor.name: tensor for part in (without_past, with_past) for tensor in _defaults(part.model.graph)}
+    graph = helper.make_graph([node], "merged_decoder", [*inputs, flag], outputs, initializer=list(defaults.values()))
     model = helper.make_model(graph, opset_imports=_opsets(without_past.model, with_past.model))
     model.ir_version = max(without_past.model.ir_version, with_past.model.ir_version)
     return WeightlessGraph(model, weights)
@@ -92,7 +93,14 @@ def _branch(
             nodes.append(helper.make_node("Identity", [_past_name(value.name, source)], [name]))
         # Types without shapes: the branches' shapes differ, and the outer graph declares what both satisfy.
         results.append(helper.make_tensor_value_info(name, value.type.tensor_type.elem_type, None))
-    return helper.make_graph(nodes, prefix, [], results, initializer=list(graph.initializer))
+    initializer = [tensor for tensor in graph.initializer if tensor.name not in fixed]
+    return helper.make_graph(nodes, prefix, [], results, initializer=initializer)
+
+
+def _defaults(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """The values of inputs that a caller may leave out."""
+    inputs = {value.name for value in graph.input}
+    return [tensor for tensor in graph.initializer if tensor.name in inputs]
 
 
 def _past_name(present: str, source: WeightlessGraph) -> str:

@@ -26,6 +26,8 @@ DECODER, DECODER_WITH_PAST, MERGED_DECODER = "decoder_model", "decoder_with_past
 PART_FILES = (
     "vision_encoder",
     "prompt_encoder_mask_decoder",
+    "decoder_postnet",
+    "decoder_postnet_and_vocoder",
 )
 
 COMPONENTS_OF_FILE = {

@@ -203,6 +203,15 @@ class OnnxConfig(ABC):
         return self.CALLS
 
     @property
+    def optional_inputs(self) -> dict[str, float]:
+        """Inputs, float32 numbers, that a caller may leave out, with the value that they have then.
+
+        What a model draws at random is switched by one of them: at the value that dummy inputs give it, nothing is left
+        to chance.
+        """
+        return {}
+
+    @property
     def max_sequence_length(self) -> int | None:
         """How many positions the model has, None if there is no end."""
         return self._normalized_config.get("max_position_embeddings") if self.HAS_ABSOLUTE_POSITIONS else None
@@ -387,7 +396,7 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
     """
 
     SPLIT_TASKS: ClassVar[frozenset[str]] = frozenset(
-        {"automatic-speech-recognition", "image-to-text", "text2text-generation"}
+        {"automatic-speech-recognition", "image-to-text", "text-to-audio", "text2text-generation"}
     )
     NEW_LENGTH_ARGUMENT = "decoder_sequence_length"
     # As CALLS, for the decoder's files.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from onnx_export_action.errors import plan_error
@@ -633,6 +634,49 @@ class DummyMaskedSpeechGenerator(DummyInputGenerator):
             mask = mask[..., None].repeat(frame_size * int(self.normalized_config.get("input_channels", 1)), axis=-1)
         sound: Array = self.random_float_array(input_name, mask.shape) * mask.astype("float32")
         return sound
+
+
+class DummySilentChanceGenerator(DummyInputGenerator):
+    """Numbers that leave nothing to chance: noise of size zero, all of a layer kept; and a speed to speak at."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
+        "noise_scale",
+        "noise_scale_duration",
+        "prenet_keep_probability",
+        "speaking_rate",
+    )
+
+    def array(self, input_name: str) -> Array:
+        """A number, float32."""
+        import numpy as np
+
+        if input_name == "speaking_rate":
+            usual = float(self.required(input_name))
+            return np.array(usual * self.random(input_name).uniform(0.5, 2), dtype=np.float32)
+        return np.array(input_name == "prenet_keep_probability", dtype=np.float32)
+
+
+class DummyUnmaskedTextInputGenerator(DummyTextInputGenerator):
+    """Texts that always end in padding, which the model itself finds by its id."""
+
+    def _mask(self) -> Mask:
+        generator = DummyTextInputGenerator(
+            self.task, self.normalized_config, padding="right", seed=self.seed, **asdict(self.shapes)
+        )
+        return generator.padding_mask("text", self._rows, self.sequence_length)
+
+
+class DummySpectrogramSoFarGenerator(DummyInputGenerator):
+    """Speech as it is being made, of one speaker: frames so far, their speaker, or all frames of a whole; float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("output_sequence", "speaker_embeddings", "spectrogram")
+
+    def array(self, input_name: str) -> Array:
+        """(1, frames, mel bins), (1, size of a speaker's embedding), or for a whole (frames, mel bins)."""
+        if input_name == "speaker_embeddings":
+            return self.random_float_array(input_name, (1, int(self.required("speaker_embedding_dim"))))
+        frames = (self.shapes.decoder_sequence_length, int(self.required("num_mel_bins")))
+        return self.random_float_array(input_name, frames if input_name == "spectrogram" else (1, *frames))
 
 
 class DummyFixedSpectrogramGenerator(DummyInputGenerator):

@@ -60,6 +60,7 @@ CLASSES_WITHOUT_AUTO_CLASS: dict[tuple[str, str], str] = {
     ("flaubert", "text-generation"): "FlaubertWithLMHeadModel",
     ("patchtsmixer", "time-series-forecasting"): "PatchTSMixerForPrediction",
     ("patchtst", "time-series-forecasting"): "PatchTSTForPrediction",
+    ("speecht5_hifigan", "text-to-audio"): "SpeechT5HifiGan",
     ("trocr", "feature-extraction"): "TrOCRForCausalLM",
 }
 

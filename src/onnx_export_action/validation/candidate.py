@@ -97,7 +97,8 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
 def _interface_problem(
     session: onnxruntime.InferenceSession, records: list[ComponentRecord]
 ) -> tuple[str, str | None] | None:
-    shapes = {value.name: value.shape for value in session.get_inputs()}
+    taken = [*session.get_inputs(), *session.get_overridable_initializers()]
+    shapes = {value.name: value.shape for value in taken}
     wanted_inputs = {name: axes for record in records for name, axes in record.inputs.items()}
     wanted_outputs = {name for record in records for name in record.outputs}
     found_outputs = {value.name for value in session.get_outputs()}

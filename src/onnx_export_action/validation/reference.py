@@ -130,11 +130,16 @@ def _run(module: FlatModel, spec: CaseSpec, inputs: Arrays, names: list[str]) ->
 
 
 def _as_numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    return np.ascontiguousarray(tensor.detach().numpy())
+    return _contiguous(tensor.detach().numpy())
+
+
+def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """In row-major order; ``np.ascontiguousarray`` would make a row of a number."""
+    return np.require(array, requirements="C")
 
 
 def _save(path: Path, inputs: Mapping[str, np.ndarray[Any, Any]], outputs: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    tensors = {f"{INPUT_PREFIX}{name}": np.ascontiguousarray(array) for name, array in inputs.items()}
+    tensors = {f"{INPUT_PREFIX}{name}": _contiguous(array) for name, array in inputs.items()}
     tensors |= {f"{OUTPUT_PREFIX}{name}": array for name, array in outputs.items()}
     save_file(tensors, path)
 

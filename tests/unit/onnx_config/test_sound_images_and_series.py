@@ -199,6 +199,77 @@ def test_features_in_one_file_are_those_of_decoder_and_encoder(model_type: str) 
     )
 
 
+def vits_config() -> SimpleNamespace:
+    chance = {"noise_scale": 0.5, "noise_scale_duration": 0.75, "speaking_rate": 1.25}
+    return SimpleNamespace(vocab_size=30, pad_token_id=0, **chance)
+
+
+def speecht5_config(**attributes: object) -> SimpleNamespace:
+    positions = {"max_text_positions": 20, "max_speech_positions": 40}
+    sizes = {"num_mel_bins": 8, "speaker_embedding_dim": 5, "speech_decoder_prenet_dropout": 0.5}
+    return bart_config(**positions, **sizes, **attributes)
+
+
+def test_what_vits_leaves_to_chance_may_be_set_and_is_silent_in_every_case() -> None:
+    config = config_of("vits", "text-to-audio", vits_config())
+    text = "[text_batch_size, sequence_length]"
+    assert signature(config) == (
+        f"input_ids{text} attention_mask{text} noise_scale[] noise_scale_duration[] speaking_rate[] -> "
+        "waveform[text_batch_size, n_samples] spectrogram[0: text_batch_size, 2: num_frames]"
+    )
+    assert config.optional_inputs == {"noise_scale": 0.5, "noise_scale_duration": 0.75, "speaking_rate": 1.25}
+    inputs = config.generate_dummy_inputs("np", seed=5)
+    assert [inputs[name].shape for name in config.optional_inputs] == [(), (), ()]
+    assert inputs["noise_scale"] == inputs["noise_scale_duration"] == 0
+    assert inputs["speaking_rate"] > 0
+
+
+def test_speecht5_takes_one_text_and_hands_on_its_frames() -> None:
+    files = {
+        name: without_values(line) for name, line in files_of("speecht5", "text-to-audio", speecht5_config()).items()
+    }
+    mask = "encoder_attention_mask[1: encoder_sequence_length]"
+    frames = "output_sequence[1: decoder_sequence_length] speaker_embeddings[]"
+    given = "output_sequence_out[1: decoder_sequence_length + 1] spectrum[] prob[]"
+    own, cross = "{0}.0.decoder.key[2: {1}]", "{0}.0.encoder.key[2: encoder_sequence_length]"
+    assert files == {
+        "encoder_model": (
+            f"input_ids[1: encoder_sequence_length] -> encoder_outputs[1: encoder_sequence_length] {mask}"
+        ),
+        "decoder_model": (
+            f"{frames} encoder_hidden_states[1: encoder_sequence_length] {mask} prenet_keep_probability[] -> {given} "
+            f"{own.format('present', f'{PAST} + 1')} {cross.format('present')}"
+        ),
+        "decoder_with_past_model": (
+            f"{frames} {mask} {own.format('past_key_values', PAST)} {cross.format('past_key_values')} "
+            f"prenet_keep_probability[] -> {given} {own.format('present', f'{PAST} + 1')}"
+        ),
+        "decoder_postnet": "spectrogram[num_frames] -> postnet_spectrogram[num_frames]",
+    }
+
+
+def test_speecht5_ends_in_sound_where_a_vocoder_lies_beside_it() -> None:
+    files = files_of("speecht5", "text-to-audio", speecht5_config(vocoder_config={"model_in_dim": 8}))
+    assert files["decoder_postnet_and_vocoder"] == "spectrogram[num_frames] -> waveform[n_samples]"
+    assert "decoder_postnet" not in files
+    alone = config_of("speecht5_hifigan", "text-to-audio", SimpleNamespace(model_in_dim=8))
+    assert [name for name, _ in alone.components()] == ["model"]
+    assert signature(alone) == "spectrogram[num_frames] -> waveform[n_samples]"
+    assert alone.generate_dummy_inputs("np")["spectrogram"].shape == (16, 8)
+
+
+def test_speecht5_finds_the_end_of_its_text_by_itself() -> None:
+    encoder = dict(config_of("speecht5", "text-to-audio", speecht5_config()).components())["encoder_model"]
+    ids = encoder.generate_dummy_inputs("np", padding="none")["input_ids"]
+    assert ids.shape == (1, 16)
+    assert (ids == 1).any()
+    with pytest.raises(ExportError, match="encoder_sequence_length cannot be 21"):
+        encoder.generate_dummy_inputs("np", encoder_sequence_length=21)
+    decoder = dict(config_of("speecht5", "text-to-audio", speecht5_config()).components())["decoder_model"]
+    with pytest.raises(ExportError, match="decoder_sequence_length cannot be 41"):
+        decoder.generate_dummy_inputs("np", decoder_sequence_length=41)
+
+
 @pytest.mark.parametrize("model_type", ["clip", "chinese_clip", "metaclip_2", "groupvit", "owlvit", "owlv2", "siglip"])
 def test_any_texts_meet_any_images(model_type: str) -> None:
     mask = "" if model_type == "siglip" else f" {TEXT_MASK}"
