@@ -1,13 +1,19 @@
-"""Draws ``docs/report.png``: the example report as a reader of the pull request sees it.
+"""Draws the pictures of the README: reports as a reader of the pull request sees them.
 
-Needs Chromium (``apt-get install chromium fonts-noto-color-emoji``) and markdown-it-py.
+Needs Chromium (``apt-get install chromium fonts-noto-color-emoji``) and markdown-it-py: python docs/make_picture.py
 """
+
+from __future__ import annotations
 
 import subprocess
 import tempfile
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from PIL import Image, ImageChops
+
+from onnx_export_action.report.render import render_markdown
+from onnx_export_action.results import TargetResult, read_result
 
 DOCS = Path(__file__).parent
 STYLE = """
@@ -23,9 +29,28 @@ summary { margin: 6px 0; }
 """
 
 
+# Results of real runs: the name of a picture, what the pull request gave, what its base gave.
+COMMENTS = (
+    ("comment-pass", ("sentiment", "writer"), ()),
+    ("comment-failure", ("sentiment", "writer-wrong"), ()),
+    ("comment-regression", ("sentiment-changed", "writer"), ("sentiment", "writer")),
+)
+
+
 def main() -> None:
-    """Render the Markdown to HTML, and the HTML to a picture."""
-    markdown = (DOCS / "report-example.md").read_text(encoding="utf-8").split("\n---\n", 1)[1]
+    """Draw the example report, and the comment for a pass, a failure and a regression."""
+    draw((DOCS / "report-example.md").read_text(encoding="utf-8").split("\n---\n", 1)[1], DOCS / "report.png")
+    for name, results, base in COMMENTS:
+        markdown = render_markdown(_results(results), base=_results(base))
+        draw(f"**github-actions** bot commented\n\n{markdown}", DOCS / f"{name}.png")
+
+
+def _results(names: tuple[str, ...]) -> list[TargetResult]:
+    return [read_result(DOCS / "example-results" / f"{name}.json") for name in names]
+
+
+def draw(markdown: str, picture: Path) -> None:
+    """Render Markdown to HTML, the HTML to a picture, and cut off what is empty below."""
     body = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
@@ -40,12 +65,16 @@ def main() -> None:
                 "--hide-scrollbars",
                 "--window-size=1300,1000",
                 f"--user-data-dir={folder}/profile",
-                f"--screenshot={DOCS / 'report.png'}",
+                f"--screenshot={picture}",
                 page.as_uri(),
             ],
             check=True,
             capture_output=True,
         )
+    with Image.open(picture) as drawn:
+        whole = drawn.convert("RGB")
+    _, _, _, bottom = ImageChops.difference(whole, Image.new("RGB", whole.size, "white")).getbbox() or (0, 0, 0, 0)
+    whole.crop((0, 0, whole.width, min(whole.height, bottom + 24))).save(picture, optimize=True)
 
 
 if __name__ == "__main__":

@@ -89,18 +89,26 @@ def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -
     worst_first = sorted(results, key=target_state, reverse=True)
     files = [(result, file) for result in worst_first for file in result.files]
     wrong = [result for result in worst_first if target_state(result) in (State.FAILED, State.ERROR)]
+    changes = compare(base, results)
+    breaking = _breaking_words(changes)
     return ReportView(
-        headline=headline(results),
-        short_headline=short_headline(results),
+        headline=Markdown(headline(results) + breaking),
+        short_headline=Markdown(short_headline(results) + breaking),
         rows=[row for result in worst_first for row in _target_rows(result)],
         failures=[target_failure(result) for result in wrong],
-        changes=[_change_row(change) for change in compare(base, results)],
+        changes=[_change_row(change) for change in changes],
         warnings=[warning for result in worst_first for warning in warnings(result)],
         generations=[bullet for result, file in files for bullet in _generation(result, file)],
         similarities=[_similarity_row(result, pair) for result, file in files for pair in file.similarities],
         versions=list(_versions(results)),
         case_tables=[_case_table(result, file) for result, file in files if file.outputs or file.cases],
     )
+
+
+def _breaking_words(changes: Sequence[FileChange]) -> str:
+    """What the headline adds where callers of a file must change."""
+    count = sum(change.kind == "gone" or any(one.breaking for one in change.differences) for change in changes)
+    return f", {count} with a breaking change" if count else ""
 
 
 def size(view: ReportView) -> int:

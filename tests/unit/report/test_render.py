@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,11 +28,13 @@ from onnx_export_action.results import (
     Stage,
     TargetResult,
     Verdict,
+    read_result,
 )
 from tests.unit.report.github import PARSERS, Page
 from tests.unit.report.samples import case, file, output, target
 from tests.unit.report.test_escape import HOSTILE
 
+EXAMPLES = Path(__file__).parents[3] / "docs/example-results"
 parsers = pytest.mark.parametrize("parser", PARSERS)
 
 
@@ -544,3 +547,10 @@ def test_the_report_needs_no_heavy_package() -> None:
     heavy = "{'torch', 'transformers', 'onnx', 'onnxruntime', 'numpy', 'jinja2'}"
     script = f"import sys, onnx_export_action.report; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_headline_counts_the_breaking_changes() -> None:
+    base = [read_result(EXAMPLES / f"{name}.json") for name in ("sentiment", "writer")]
+    head = [read_result(EXAMPLES / f"{name}.json") for name in ("sentiment-changed", "writer")]
+    assert render_markdown(head, base=base).startswith("### ✅ 2 of 2 exports proven, 1 with a breaking change\n")
+    assert render_markdown(base, base=base).startswith("### ✅ 2 of 2 exports proven\n")
