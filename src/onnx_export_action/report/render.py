@@ -83,8 +83,8 @@ def _fit(view: ReportView, limit: int) -> str:
 
 def _shortest(view: ReportView, limit: int) -> str:
     """The verdict alone. Without a name it has no markup that a cut could break."""
-    named = f"### {view.headline}\n"
-    return named if len(named) <= limit else f"{view.short_headline}\n"[:limit]
+    named = f"### {view.headline}{view.breaking}\n"
+    return named if len(named) <= limit else f"{view.short_headline}{view.breaking}\n"[:limit]
 
 
 def _print(view: ReportView) -> str:

@@ -72,6 +72,7 @@ class ReportView:
 
     headline: Markdown
     short_headline: Markdown
+    breaking: Markdown
     rows: Sequence[Markdown] = ()
     failures: Sequence[TargetFailure] = ()
     changes: Sequence[Markdown] = ()
@@ -90,10 +91,10 @@ def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -
     files = [(result, file) for result in worst_first for file in result.files]
     wrong = [result for result in worst_first if target_state(result) in (State.FAILED, State.ERROR)]
     changes = compare(base, results)
-    breaking = _breaking_words(changes)
     return ReportView(
-        headline=Markdown(headline(results) + breaking),
-        short_headline=Markdown(short_headline(results) + breaking),
+        headline=headline(results),
+        short_headline=short_headline(results),
+        breaking=_breaking_words(changes),
         rows=[row for result in worst_first for row in _target_rows(result)],
         failures=[target_failure(result) for result in wrong],
         changes=[_change_row(change) for change in changes],
@@ -105,10 +106,10 @@ def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -
     )
 
 
-def _breaking_words(changes: Sequence[FileChange]) -> str:
+def _breaking_words(changes: Sequence[FileChange]) -> Markdown:
     """What the headline adds where callers of a file must change."""
     count = sum(change.kind == "gone" or any(one.breaking for one in change.differences) for change in changes)
-    return f", {count} with a breaking change" if count else ""
+    return Markdown(f", {count} with a breaking change" if count else "")
 
 
 def size(view: ReportView) -> int:
