@@ -222,3 +222,45 @@ def test_speecht5_says_what_generate_speech_says(tmp_path: Path, monkeypatch: py
     assert_close(say(files, ids, speaker, steps=7, prenet_keep_probability=keep_all)["waveform"], expected)
     once, again = (say(files, ids, speaker, steps=2)["waveform"] for _ in range(2))
     assert np.abs(once - again).max() > 1e-4
+
+
+def compose(files: Exported, text: dict[str, torch.Tensor], length: int) -> np.ndarray[Any, Any]:
+    """Musicgen by its files: the pattern, the words under it one after the other, then the sound of them."""
+    decoder = files.model.config.decoder
+    states = files.run("text_encoder", **text)["last_hidden_state"]
+    start = np.full((len(states) * decoder.num_codebooks, 1), decoder.pad_token_id, np.int64)
+    numbers = {"pad_token_id": np.array(decoder.pad_token_id), "max_length": np.array(length)}
+    found = files.run("build_delay_pattern_mask", input_ids=start, **numbers)
+    words, mask = found["input_ids_edited"], found["delay_pattern_mask"]
+    cache: Arrays = {}
+    while words.shape[1] < length:
+        under_mask = np.where(mask[:, : words.shape[1]] == -1, words, mask[:, : words.shape[1]])
+        found = files.run(
+            "decoder_with_past_model" if cache else "decoder_model",
+            input_ids=under_mask[:, -1:],
+            encoder_attention_mask=text["attention_mask"],
+            **({} if cache else {"encoder_hidden_states": states}),
+            **cache,
+        )
+        cache |= {name.replace("present", "past_key_values"): found[name] for name in found if "present" in name}
+        words = np.concatenate([words, found["logits"][:, -1:].argmax(-1)], axis=1)
+    words = np.where(mask == -1, words, mask)
+    codes = words[words != decoder.pad_token_id].reshape(1, len(states), decoder.num_codebooks, -1)
+    return files.run("encodec_decode", audio_codes=codes)["audio_values"]
+
+
+def test_musicgen_composes_what_generate_composes(tmp_path: Path) -> None:
+    from transformers import MusicgenForConditionalGeneration
+
+    # A word that no codebook has, as in published models, so that it can be told from the words.
+    decoder = {"pad_token_id": 128, "bos_token_id": 128}
+    files = exported(MusicgenForConditionalGeneration, "text-to-audio", tmp_path, decoder=decoder)
+    assert {"text_encoder", "decoder_model_merged", "encodec_decode", "build_delay_pattern_mask"} < files.names
+    ids = torch.randint(4, 100, (2, 6))
+    text = {"input_ids": ids, "attention_mask": torch.tensor([[1] * 6, [1] * 4 + [0] * 2])}
+    settings = files.model.generation_config
+    settings.pad_token_id = settings.decoder_start_token_id = settings.bos_token_id = 128
+    with torch.inference_mode():
+        expected = files.model.generate(**text, do_sample=False, guidance_scale=1.0, max_new_tokens=14)
+    assert_close(compose(files, text, length=15), expected)
+    assert expected.std() > 1e-2

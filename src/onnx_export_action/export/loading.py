@@ -147,6 +147,14 @@ def spread_random_weights(model: torch.nn.Module, seed: int) -> None:
                     buffer.normal_(0.0, 0.1, generator=generator)
                 elif name == "running_var":
                     buffer.uniform_(0.5, 1.5, generator=generator)
+                elif _is_empty_codebook(module, name, buffer):
+                    buffer.normal_(0.0, 1.0, generator=generator)
+
+
+def _is_empty_codebook(module: torch.nn.Module, name: str, buffer: torch.Tensor) -> bool:
+    """Whether a checkpoint would hold vectors here: EnCodec learns its words without gradients, from zeros."""
+    is_saved = name not in module._non_persistent_buffers_set
+    return is_saved and buffer.ndim > 1 and buffer.is_floating_point() and not buffer.any()
 
 
 def _redraw(module: torch.nn.Module, name: str, parameter: torch.Tensor, generator: torch.Generator) -> None:
@@ -160,7 +168,7 @@ def _redraw(module: torch.nn.Module, name: str, parameter: torch.Tensor, generat
             parameter[module.padding_idx] = 0.0
     elif name.endswith("bias"):
         parameter.normal_(0.0, 0.1, generator=generator)
-    elif name == "weight" or bool((parameter == parameter[0]).all()):
+    elif parameter.ndim == 1 and (name == "weight" or bool((parameter == parameter[0]).all())):
         level = parameter.mean().item() if abs(parameter.mean().item()) >= 0.1 else 1.0  # noqa: PLR2004
         parameter.uniform_(0.8 * level, 1.2 * level, generator=generator) if level > 0 else None
 

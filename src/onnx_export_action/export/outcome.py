@@ -28,6 +28,9 @@ PART_FILES = (
     "prompt_encoder_mask_decoder",
     "decoder_postnet",
     "decoder_postnet_and_vocoder",
+    "text_encoder",
+    "encodec_decode",
+    "build_delay_pattern_mask",
 )
 
 COMPONENTS_OF_FILE = {

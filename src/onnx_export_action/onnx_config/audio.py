@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, ClassVar
 
+from onnx_export_action.errors import plan_error
 from onnx_export_action.onnx_config.base import Axes, ComponentKind, OnnxConfig, OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.dummy_inputs import (
+    DummyCodebookGenerator,
     DummyEncoderOutputGenerator,
     DummyFixedSpectrogramGenerator,
+    DummyInputGenerator,
     DummyMaskedSpeechGenerator,
     DummyPastKeyValuesGenerator,
     DummySilentChanceGenerator,
@@ -17,7 +20,12 @@ from onnx_export_action.onnx_config.dummy_inputs import (
     DummyUnmaskedTextInputGenerator,
 )
 from onnx_export_action.onnx_config.modalities import AudioOnnxConfig, AudioToTextOnnxConfig, TextEncoderOnnxConfig
-from onnx_export_action.onnx_config.normalized import NormalizedConfig, NormalizedSeq2SeqConfig
+from onnx_export_action.onnx_config.normalized import (
+    NormalizedConfig,
+    NormalizedEncoderDecoderConfig,
+    NormalizedSeq2SeqConfig,
+    NormalizedTextConfig,
+)
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit
 
@@ -328,3 +336,129 @@ class SpeechT5OnnxConfig(OnnxSeq2SeqConfigWithPast):
             limits["encoder_sequence_length"] = ShapeLimit(1, texts, f"the encoder has {texts} positions")
         limits["decoder_sequence_length"] = ShapeLimit(1, frames, f"the decoder has {frames} positions")
         return limits
+
+
+class MusicgenTextEncoderOnnxConfig(TextEncoderOnnxConfig):
+    """The texts of Musicgen."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTextConfig.with_args(text_config="text_encoder")
+    HAS_ABSOLUTE_POSITIONS = False
+    FILE_NAME = "text_encoder"
+    CALLS = "musicgen_text_encoder"
+
+    @property
+    def inputs(self) -> Axes:
+        """Token ids and their mask."""
+        axes = {0: "batch_size", 1: "encoder_sequence_length"}
+        return OrderedDict(input_ids=axes, attention_mask=dict(axes))
+
+    @property
+    def outputs(self) -> Axes:
+        """The features of the texts."""
+        return OrderedDict(last_hidden_state={0: "batch_size", 1: "encoder_sequence_length"})
+
+
+class MusicgenPartOnnxConfig(OnnxConfig):
+    """A part of Musicgen that reads words of its codebooks."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedEncoderDecoderConfig.with_args(
+        allow_new=True,
+        codebook_size="audio_encoder.codebook_size",
+        kernel_size="audio_encoder.kernel_size",
+        chunk_length_s="audio_encoder.chunk_length_s",
+        encoder_hidden_size="text_encoder.hidden_size",
+    )
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (DummyCodebookGenerator,)
+
+
+class MusicgenEncodecOnnxConfig(MusicgenPartOnnxConfig):
+    """The last step of Musicgen: from words to sound."""
+
+    FILE_NAME = "encodec_decode"
+    CALLS = "musicgen_encodec_decode"
+
+    @property
+    def inputs(self) -> Axes:
+        """The words of every codebook, in one chunk."""
+        return OrderedDict(audio_codes={1: "batch_size", 3: "chunk_length"})
+
+    @property
+    def outputs(self) -> Axes:
+        """The sound."""
+        return OrderedDict(audio_values={0: "batch_size", 2: "audio_length"})
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; a chunk is long enough to be padded with its own reflection."""
+        limits = super().shape_limits()
+        limits.pop("batch_size")
+        kernel = int(self._normalized_config.kernel_size)
+        limits["decoder_sequence_length"] = ShapeLimit(kernel, None, "the first convolution reflects as many words")
+        return limits
+
+
+class MusicgenDelayPatternOnnxConfig(MusicgenPartOnnxConfig):
+    """The first step of Musicgen: where the words of each codebook belong, one later than those of the one before."""
+
+    FILE_NAME = "build_delay_pattern_mask"
+    CALLS = "musicgen_build_delay_pattern_mask"
+
+    @property
+    def inputs(self) -> Axes:
+        """The prompt, and two numbers: the word that pads, and how long the music may be."""
+        prompt = {0: "batch_size_x_num_codebooks", 1: "decoder_sequence_length"}
+        return OrderedDict(input_ids=prompt, pad_token_id={}, max_length={})
+
+    @property
+    def outputs(self) -> Axes:
+        """The prompt in its place, and the pattern, with -1 where a word is to be found."""
+        batch = {0: "batch_size_x_num_codebooks"}
+        edited = batch | {1: "decoder_sequence_length"}
+        return OrderedDict(input_ids_edited=edited, delay_pattern_mask=batch | {1: "max_length"})
+
+
+@register_onnx("musicgen", "text-to-audio")
+class MusicgenOnnxConfig(OnnxSeq2SeqConfigWithPast):
+    """Musicgen, from text to sound; always with past."""
+
+    NORMALIZED_CONFIG_CLASS = MusicgenPartOnnxConfig.NORMALIZED_CONFIG_CLASS
+    DUMMY_INPUT_GENERATOR_CLASSES = (
+        DummyCodebookGenerator,
+        DummyTextInputGenerator,
+        DummyEncoderOutputGenerator,
+        DummyPastKeyValuesGenerator,
+    )
+
+    def __init__(self, config: Any, task: str = "text-to-audio", **arguments: Any) -> None:
+        super().__init__(config, task=task, **arguments | {"use_past": True})
+
+    def components(self) -> list[tuple[str, OnnxConfig]]:
+        """The text encoder, both decoders, and what comes before and after them."""
+        if self._normalized_config.has_attribute("chunk_length_s"):
+            raise plan_error(
+                "Musicgen whose audio encoder works in chunks (chunk_length_s) cannot be exported",
+                "published checkpoints have chunk_length_s null",
+            )
+        parts = (MusicgenTextEncoderOnnxConfig, MusicgenEncodecOnnxConfig, MusicgenDelayPatternOnnxConfig)
+        decoders = [(name, part) for name, part in super().components() if part.kind is not ComponentKind.ENCODER]
+        return [*decoders, *((part.FILE_NAME, part(self._config, task=self.task)) for part in parts)]
+
+    @property
+    def encoder_inputs(self) -> Axes:
+        """What the text encoder takes."""
+        return MusicgenTextEncoderOnnxConfig(self._config).inputs
+
+    @property
+    def decoder_inputs(self) -> Axes:
+        """The words of every codebook, and what the text encoder gave."""
+        inputs = super().decoder_inputs
+        inputs["input_ids"] = {0: "total_batch_size_x_num_codebooks", 1: "decoder_sequence_length"}
+        return inputs
+
+    @property
+    def outputs(self) -> Axes:
+        """How probable each word is, for every codebook, and the cache."""
+        logits = {0: "total_batch_size_x_num_codebooks", 1: "decoder_sequence_length"}
+        outputs: Axes = OrderedDict(batch={0: "batch_size"})
+        self.add_past_key_values(outputs, direction="outputs")
+        del outputs["batch"]
+        return OrderedDict(logits=logits, **outputs)

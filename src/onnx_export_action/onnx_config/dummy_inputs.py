@@ -679,6 +679,29 @@ class DummySpectrogramSoFarGenerator(DummyInputGenerator):
         return self.random_float_array(input_name, frames if input_name == "spectrogram" else (1, *frames))
 
 
+class DummyCodebookGenerator(DummyInputGenerator):
+    """Sound as the words of several codebooks side by side, int64: each row of a batch has one row per codebook."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_ids", "audio_codes", "pad_token_id", "max_length")
+
+    def array(self, input_name: str) -> Array:
+        """``input_ids`` (batch * codebooks, length), ``audio_codes`` (1, batch, codebooks, length), or a number."""
+        import numpy as np
+
+        rows, length = int(self.required("num_codebooks")), self.shapes.decoder_sequence_length
+        codebooks, vocabulary = rows // int(self.required("audio_channels")), int(self.required("vocab_size"))
+        if input_name == "pad_token_id":
+            return np.array(vocabulary, dtype=np.int64)
+        if input_name == "max_length":
+            # Too few for any pattern to fit, or some more than the prompt has.
+            few, enough = 2 * codebooks - 2, length + 2 * codebooks
+            return np.array(self.random(input_name).choice([few, enough, enough + 1, enough + 30]), dtype=np.int64)
+        if input_name == "input_ids":
+            return self.random_int_array(input_name, (self.batch_size * rows, length), vocabulary)
+        shape = (1, self.batch_size, codebooks, length)
+        return self.random_int_array(input_name, shape, int(self.required("codebook_size")))
+
+
 class DummyFixedSpectrogramGenerator(DummyInputGenerator):
     """Spectrograms of the model's one size: ``input_values`` (batch, ``max_length`` frames, mel bins), float32."""
 

@@ -170,6 +170,7 @@ class _Statistics:
     def __init__(self) -> None:
         self._energy = 0.0
         self._elements = 0
+        self._lowest, self._highest = math.inf, -math.inf
         self.spread = 0.0
 
     def add(self, array: np.ndarray[Any, Any], valid: np.ndarray[Any, Any] | None, *, batch_first: bool) -> None:
@@ -187,7 +188,9 @@ class _Statistics:
             both = True if valid is None else valid[:-1] & valid[1:]
             self.spread = max(self.spread, float(np.abs(rows * both).max(initial=0)))
         elif not batch_first:
-            self.spread = max(self.spread, float(selected.max()) - float(selected.min()))
+            self._lowest = min(self._lowest, float(selected.min()))
+            self._highest = max(self._highest, float(selected.max()))
+            self.spread = max(self.spread, self._highest - self._lowest)
 
     @property
     def root_mean_square(self) -> float:

@@ -270,6 +270,70 @@ def test_speecht5_finds_the_end_of_its_text_by_itself() -> None:
         decoder.generate_dummy_inputs("np", decoder_sequence_length=41)
 
 
+def musicgen_config(**audio_encoder: object) -> SimpleNamespace:
+    decoder = SimpleNamespace(
+        vocab_size=50,
+        hidden_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_codebooks=6,
+        audio_channels=2,
+        max_position_embeddings=64,
+    )
+    text = SimpleNamespace(hidden_size=12, vocab_size=100, pad_token_id=0, eos_token_id=1)
+    sound = {"codebook_size": 40, "kernel_size": 7, "chunk_length_s": None}
+    return SimpleNamespace(decoder=decoder, text_encoder=text, audio_encoder=SimpleNamespace(**(sound | audio_encoder)))
+
+
+def test_musicgen_is_a_text_encoder_decoders_and_what_comes_before_and_after() -> None:
+    lines = files_of("musicgen", "text-to-audio", musicgen_config())
+    words = "input_ids[total_batch_size_x_num_codebooks, decoder_sequence_length]"
+    logits = "logits[total_batch_size_x_num_codebooks, decoder_sequence_length]"
+    mask = f"encoder_attention_mask{ENCODED}"
+    present = OWN.format("present", BOTH)
+    assert {name: without_values(line) for name, line in lines.items()} == {
+        "text_encoder": f"input_ids{ENCODED} attention_mask{ENCODED} -> last_hidden_state{ENCODED}",
+        "decoder_model": (
+            f"{words} encoder_hidden_states{ENCODED} {mask} -> {logits} {present} {CROSS.format('present')}"
+        ),
+        "decoder_with_past_model": (
+            f"{words} {mask} {OWN.format('past_key_values', PAST)} {CROSS.format('past_key_values')} -> "
+            f"{logits} {present}"
+        ),
+        "encodec_decode": (
+            "audio_codes[1: batch_size, 3: chunk_length] -> audio_values[0: batch_size, 2: audio_length]"
+        ),
+        "build_delay_pattern_mask": (
+            "input_ids[batch_size_x_num_codebooks, decoder_sequence_length] pad_token_id[] max_length[] -> "
+            "input_ids_edited[batch_size_x_num_codebooks, decoder_sequence_length] "
+            "delay_pattern_mask[batch_size_x_num_codebooks, max_length]"
+        ),
+    }
+
+
+def test_musicgen_reads_words_of_every_codebook() -> None:
+    parts = dict(config_of("musicgen", "text-to-audio", musicgen_config()).components())
+    decoder = parts["decoder_with_past_model"].generate_dummy_inputs("np", batch_size=3, decoder_sequence_length=5)
+    assert decoder["input_ids"].shape == (18, 5)
+    assert decoder["encoder_attention_mask"].shape == (3, 16)
+    assert decoder["past_key_values.0.decoder.key"].shape == (3, 4, 16, 6)
+    # Stereo: the codec decodes one channel at a time.
+    assert parts["encodec_decode"].generate_dummy_inputs("np")["audio_codes"].shape == (1, 2, 3, 16)
+    with pytest.raises(ExportError, match="decoder_sequence_length cannot be 6"):
+        parts["encodec_decode"].generate_dummy_inputs("np", decoder_sequence_length=6)
+    lengths = {
+        int(parts["build_delay_pattern_mask"].generate_dummy_inputs("np", seed=seed)["max_length"])
+        for seed in range(20)
+    }
+    assert min(lengths) < 2 * 3 - 1 < 16 < max(lengths)
+
+
+def test_music_that_is_encoded_in_chunks_is_refused() -> None:
+    config = config_of("musicgen", "text-to-audio", musicgen_config(chunk_length_s=1.0))
+    with pytest.raises(ExportError, match="chunk_length_s"):
+        config.components()
+
+
 @pytest.mark.parametrize("model_type", ["clip", "chinese_clip", "metaclip_2", "groupvit", "owlvit", "owlv2", "siglip"])
 def test_any_texts_meet_any_images(model_type: str) -> None:
     mask = "" if model_type == "siglip" else f" {TEXT_MASK}"
