@@ -32,6 +32,7 @@ _SIZES: dict[str, tuple[int, ...]] = {
 }
 _IMAGE_ARGUMENTS = ("image_height", "image_width", "height", "width")
 _IMAGE_STEP = 32
+_IMAGE_ODD = 3  # images in use are no multiple of what a model divides them by
 
 # Shapes and paddings met together in use. Arguments that a model does not have are left out.
 _COMBINATIONS: tuple[tuple[str, dict[str, int]], ...] = (
@@ -130,7 +131,7 @@ def _sizes(argument: str, default: int) -> tuple[int, ...]:
         return _SIZES[argument]
     if argument in _IMAGE_ARGUMENTS:
         step = min(_IMAGE_STEP, max(1, default // 4))
-        return (default + step, max(step, default - step))
+        return (default + step, max(1, default - step - _IMAGE_ODD))
     return (1, default + 1)
 
 
