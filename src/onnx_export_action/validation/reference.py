@@ -35,7 +35,8 @@ from onnx_export_action.validation.records import (
 )
 from onnx_export_action.validation.samples import sample_batches
 
-_RULED_OUT = -1e5
+# Below the first where others are above it; below the second in any case.
+_RULED_OUT, _LOWEST = -1e5, -1e30
 
 
 def make_reference(job: Job, folder: Path) -> Reference:
@@ -157,11 +158,12 @@ def _batch_first(axes: Mapping[int, str], onnx_config: OnnxConfig) -> bool:
 def _unmasked(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Finite elements that the model did not rule out with a large negative number.
 
-    BigBird subtracts 1e6 from the logits of a question's tokens: the scale of an output is that of the others.
+    BigBird subtracts 1e6 from the logits of a question's tokens, OWL-ViT gives texts that are padding the lowest
+    number there is: the scale of an output is that of the others.
     """
-    chosen: np.ndarray[Any, Any] = np.isfinite(array)
-    ruled_out = array <= _RULED_OUT
-    return chosen if ruled_out.all() else chosen & ~ruled_out
+    chosen: np.ndarray[Any, Any] = np.isfinite(array) & (array > _LOWEST)
+    above = chosen & (array > _RULED_OUT)
+    return above if above.any() else chosen
 
 
 class _Statistics:
