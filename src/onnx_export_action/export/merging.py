@@ -27,7 +27,7 @@ def merge_decoders(without_past: WeightlessGraph, with_past: WeightlessGraph) ->
     """
     weights, renamed = _shared_weights(without_past.weights, with_past.weights)
     inputs = _union_of_inputs(without_past.model.graph, with_past.model.graph)
-    outputs = list(without_past.model.graph.output)
+    outputs = _union_of_outputs(without_past.model.graph, with_past.model.graph)
     input_names = {value.name for value in inputs}
     fixed = input_names | set(weights)
     then_branch = _branch(with_past, "with_past", fixed, renamed, outputs)
@@ -69,6 +69,20 @@ def _union_of_inputs(first: onnx.GraphProto, second: onnx.GraphProto) -> list[on
     for value in second.input:
         inputs.setdefault(value.name, value)
     return list(inputs.values())
+
+
+def _union_of_outputs(first: onnx.GraphProto, second: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Those of the first; an axis that varies in either of the two varies."""
+    others = {value.name: value.type.tensor_type.shape.dim for value in second.output}
+    outputs = []
+    for value in first.output:
+        merged = onnx.ValueInfoProto()
+        merged.CopyFrom(value)
+        for dim, other in zip(merged.type.tensor_type.shape.dim, others.get(value.name, ()), strict=False):
+            if other.dim_param and not dim.dim_param:
+                dim.CopyFrom(other)
+        outputs.append(merged)
+    return outputs
 
 
 def _branch(

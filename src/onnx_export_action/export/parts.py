@@ -107,12 +107,14 @@ def vits(
     *,
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
-    noise_scale: torch.Tensor,
-    noise_scale_duration: torch.Tensor,
     speaking_rate: torch.Tensor,
+    **noise: torch.Tensor,
 ) -> Mapping[str, Any]:
-    """``VitsModel.forward`` with what else decides how it speaks, which the model keeps in attributes."""
-    with _replaced(model, noise_scale=noise_scale, noise_scale_duration=noise_scale_duration):
+    """``VitsModel.forward`` with what else decides how it speaks, which the model keeps in attributes.
+
+    ``noise`` is ``noise_scale`` and, for models that draw durations, ``noise_scale_duration``.
+    """
+    with _replaced(model, **noise):
         outputs: Mapping[str, Any] = model(
             input_ids=input_ids, attention_mask=attention_mask, speaking_rate=speaking_rate
         )

@@ -211,7 +211,9 @@ class VitsOnnxConfig(TextEncoderOnnxConfig):
     @property
     def optional_inputs(self) -> dict[str, float]:
         """How much is left to chance, and how fast to speak, as the configuration says."""
-        names = ("noise_scale", "noise_scale_duration", "speaking_rate")
+        names = ["noise_scale", "noise_scale_duration", "speaking_rate"]
+        if not self._normalized_config.use_stochastic_duration_prediction:
+            names.remove("noise_scale_duration")
         return {name: float(self._normalized_config.get(name)) for name in names}
 
     @property
@@ -321,6 +323,8 @@ class SpeechT5OnnxConfig(OnnxSeq2SeqConfigWithPast):
             return self.encoder_outputs
         outputs: Axes = OrderedDict(output_sequence_out={1: "decoder_sequence_length + 1"}, spectrum={}, prob={})
         self.add_past_key_values(outputs, direction="outputs")
+        if not self.takes_past:  # the first step leaves a cache of one frame
+            outputs |= {name: {} for name in outputs if ".decoder." in name}
         return outputs
 
     def _cache_words(self, direction: str, past: str, new: str) -> tuple[str, str]:

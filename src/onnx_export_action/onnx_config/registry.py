@@ -37,7 +37,10 @@ ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("WithLMHeadModel", ("fill-mask", "text-generation")),
     ("LMHeadModel", ("text-generation",)),
     ("ForCausalLM", ("text-generation",)),
-    ("ForConditionalGeneration", ("text2text-generation", "automatic-speech-recognition", "image-to-text")),
+    (
+        "ForConditionalGeneration",
+        ("text2text-generation", "automatic-speech-recognition", "image-to-text", "text-to-audio"),
+    ),
     ("EncoderDecoderModel", ("image-to-text", "text2text-generation", "automatic-speech-recognition")),
     ("ForCTC", ("automatic-speech-recognition",)),
     ("ForAudioFrameClassification", ("audio-frame-classification",)),
@@ -45,12 +48,16 @@ ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ForXVector", ("audio-xvector",)),
     ("ForImageClassification", ("image-classification",)),
     ("ForMaskedImageModeling", ("masked-im",)),
-    ("ForObjectDetection", ("object-detection",)),
+    ("ForObjectDetection", ("object-detection", "zero-shot-object-detection")),
     ("ForSemanticSegmentation", ("semantic-segmentation", "image-segmentation")),
+    ("ForPrediction", ("time-series-forecasting",)),
+    ("ForRetrieval", ("feature-extraction",)),
+    ("ForTextToSpeech", ("text-to-audio",)),
+    ("HifiGan", ("text-to-audio",)),
     ("ForPreTraining", ("feature-extraction",)),
     # T5EncoderModel is half of what the task would load.
     ("EncoderModel", ()),
-    ("Model", ("feature-extraction",)),
+    ("Model", ("feature-extraction", "text-to-audio")),
 )
 
 # Model type and task -> the class that does it, where transformers 5.23 lists it under no auto class.

@@ -201,7 +201,7 @@ def test_features_in_one_file_are_those_of_decoder_and_encoder(model_type: str) 
 
 def vits_config() -> SimpleNamespace:
     chance = {"noise_scale": 0.5, "noise_scale_duration": 0.75, "speaking_rate": 1.25}
-    return SimpleNamespace(vocab_size=30, pad_token_id=0, **chance)
+    return SimpleNamespace(vocab_size=30, pad_token_id=0, use_stochastic_duration_prediction=True, **chance)
 
 
 def speecht5_config(**attributes: object) -> SimpleNamespace:
@@ -224,6 +224,38 @@ def test_what_vits_leaves_to_chance_may_be_set_and_is_silent_in_every_case() -> 
     assert inputs["speaking_rate"] > 0
 
 
+def test_vits_that_computes_its_durations_draws_none() -> None:
+    config = vits_config()
+    config.use_stochastic_duration_prediction = False
+    assert list(config_of("vits", "text-to-audio", config).optional_inputs) == ["noise_scale", "speaking_rate"]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture", "task"),
+    [
+        ("speecht5", "SpeechT5ForTextToSpeech", "text-to-audio"),
+        ("speecht5_hifigan", "SpeechT5HifiGan", "text-to-audio"),
+        ("vits", "VitsModel", "text-to-audio"),
+        ("musicgen", "MusicgenForConditionalGeneration", "text-to-audio"),
+        ("moonshine", "MoonshineForConditionalGeneration", "automatic-speech-recognition-with-past"),
+        ("speech_to_text", "Speech2TextForConditionalGeneration", "automatic-speech-recognition-with-past"),
+        ("pix2struct", "Pix2StructForConditionalGeneration", "image-to-text-with-past"),
+        ("owlvit", "OwlViTForObjectDetection", "zero-shot-object-detection"),
+        ("patchtst", "PatchTSTForPrediction", "time-series-forecasting"),
+        ("patchtsmixer", "PatchTSMixerModel", "feature-extraction"),
+        ("colpali", "ColPaliForRetrieval", "feature-extraction"),
+        ("decision_transformer", "DecisionTransformerModel", "feature-extraction"),
+        ("sam", "SamModel", "feature-extraction"),
+        ("wavlm", "WavLMForXVector", "audio-xvector"),
+        ("audio-spectrogram-transformer", "ASTForAudioClassification", "audio-classification"),
+        ("layoutlmv3", "LayoutLMv3ForTokenClassification", "token-classification"),
+    ],
+)
+def test_the_checkpoints_class_tells_the_task(model_type: str, architecture: str, task: str) -> None:
+    said = {"model_type": model_type, "architectures": [architecture]}
+    assert TasksManager.infer_task_from_config(said) == task
+
+
 def test_speecht5_takes_one_text_and_hands_on_its_frames() -> None:
     files = {
         name: without_values(line) for name, line in files_of("speecht5", "text-to-audio", speecht5_config()).items()
@@ -238,7 +270,7 @@ def test_speecht5_takes_one_text_and_hands_on_its_frames() -> None:
         ),
         "decoder_model": (
             f"{frames} encoder_hidden_states[1: encoder_sequence_length] {mask} prenet_keep_probability[] -> {given} "
-            f"{own.format('present', f'{PAST} + 1')} {cross.format('present')}"
+            f"present.0.decoder.key[] {cross.format('present')}"
         ),
         "decoder_with_past_model": (
             f"{frames} {mask} {own.format('past_key_values', PAST)} {cross.format('past_key_values')} "
