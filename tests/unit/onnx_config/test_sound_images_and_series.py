@@ -1,6 +1,7 @@
 """Names and axes of the files of models that read sound, text with images, and numbers over time."""
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -478,3 +479,17 @@ def test_a_decision_is_made_at_every_step(task: str) -> None:
         "attention_mask": (),
     }
     assert not inputs["states"][inputs["attention_mask"] == 0].any()
+
+
+def test_the_readme_names_the_files_of_models_that_are_split() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `(sam|speecht5|musicgen)` \| (.*) \|$", readme, re.MULTILINE))
+    decoders = {"decoder_model", "decoder_with_past_model"}
+    vocoder = speecht5_config(vocoder_config={"model_in_dim": 8})
+    for model_type, task, config in (
+        ("sam", "feature-extraction", sam_config()),
+        ("speecht5", "text-to-audio", vocoder),
+        ("musicgen", "text-to-audio", musicgen_config()),
+    ):
+        files = set(files_of(model_type, task, config)) - decoders
+        assert files <= set(re.findall(r"`(\w+)`", rows[model_type]))
