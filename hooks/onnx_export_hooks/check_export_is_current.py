@@ -9,7 +9,7 @@ from pathlib import Path
 from onnx_export_action.project.manifest import MANIFEST_NAME, Manifest
 from onnx_export_action.project.problems import quoted
 from onnx_export_action.project.targets import Target
-from onnx_export_action.project.weight_names import chosen_weights
+from onnx_export_action.project.weight_names import weight_paths
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
 from onnx_export_hooks.exporting import same_task
 from onnx_export_hooks.findings import Finding, finding
@@ -90,8 +90,7 @@ class _TargetCheck:
         if self._target.weights != "load":
             return
         recorded = manifest.model.weight_hashes
-        names = chosen_weights(path.name for path in folder.iterdir())
-        now = {name: self._hash(folder / name) or recorded.get(name) for name in names}
+        now = {name: self._hash(folder / name) or recorded.get(name) for name in weight_paths(folder)}
         changed = sorted(name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name))
         if now and changed:
             yield f"it was exported from other weights ({_listed(changed)})"

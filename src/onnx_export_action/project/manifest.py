@@ -16,7 +16,7 @@ import msgspec
 
 from onnx_export_action import __version__
 from onnx_export_action.errors import load_error, plan_error
-from onnx_export_action.project.weight_names import chosen_weights
+from onnx_export_action.project.weight_names import weight_paths
 from onnx_export_action.results import encode
 
 MANIFEST_NAME = "manifest.json"
@@ -132,7 +132,9 @@ def fingerprint(model_folder: Path, *, weights: str = "load") -> Fingerprint:
     try:
         return Fingerprint(
             config_sha256=sha256_of(model_folder / "config.json"),
-            weight_hashes={path.name: sha256_of(path) for path in _weight_files(model_folder) if weights == "load"},
+            weight_hashes={
+                path: sha256_of(model_folder / path) for path in weight_paths(model_folder) if weights == "load"
+            },
         )
     except OSError as error:
         raise load_error(f"{error.filename} cannot be read: {error.strerror}") from error
@@ -195,8 +197,3 @@ def earlier_files(folder: Path) -> list[Path]:
 def manifest_schema() -> dict[str, Any]:
     """JSON Schema of ``manifest.json``."""
     return msgspec.json.schema(Manifest)
-
-
-def _weight_files(model_folder: Path) -> list[Path]:
-    names = [path.name for path in model_folder.iterdir() if path.is_file()]
-    return [model_folder / name for name in chosen_weights(names)]

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 SINGLE_NAMES = ("model.safetensors", "pytorch_model.bin")
 INDEX_NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+
+# A model inside another's folder, which its export is made of as well: the vocoder of SpeechT5.
+PARTS = ("vocoder",)
+
+
+def weight_paths(folder: Path) -> list[str]:
+    """The weight files of a model's folder and of the models inside it, relative to it.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    own = chosen_weights(path.name for path in folder.iterdir() if not path.is_dir())
+    inside = [part for part in PARTS if (folder / part).is_dir()]
+    return own + [f"{part}/{name}" for part in inside for name in weight_paths(folder / part)]
 
 
 def chosen_weights(names: Iterable[str]) -> list[str]:

@@ -235,6 +235,15 @@ def test_an_index_counts_with_its_shards(model: Path) -> None:
     assert sorted(fingerprint(model).weight_hashes) == parts
 
 
+def test_the_model_inside_another_counts(model: Path) -> None:
+    before = fingerprint(model)
+    (model / "vocoder").mkdir()
+    (model / "vocoder" / "model.safetensors").write_bytes(b"sound")
+    after = fingerprint(model)
+    assert after.sha256 != before.sha256
+    assert set(after.weight_hashes) - set(before.weight_hashes) == {"vocoder/model.safetensors"}
+
+
 def test_random_weights_depend_on_the_configuration_alone(model: Path) -> None:
     before = fingerprint(model, weights="random")
     (model / "model.safetensors").write_text("changed")
