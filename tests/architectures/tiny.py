@@ -266,7 +266,7 @@ OVERRIDES: dict[str, Settings] = {
     # A sixth of the hidden size for each side of a box.
     "lilt": {"hidden_size": 48},
     "maskformer": {
-        "backbone_config": {"model_type": "swin", "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
+        "backbone_config": {"model_type": "swin", "image_size": 96, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
         "decoder_config": {"model_type": "detr"},
     },
     "mobilenet_v1": {"depth_multiplier": 0.25},

@@ -6,6 +6,7 @@ Each names the version it is needed for. The reference never sees them: it runs 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -15,14 +16,15 @@ _PATCHES: dict[str, Callable[[], list[PatchingSpec]]] = {}
 
 
 def patches_for(model: torch.nn.Module) -> list[PatchingSpec]:
-    """The patches that a model's type needs."""
-    model_type = getattr(getattr(model, "config", None), "model_type", None)
-    return _PATCHES[model_type]() if model_type in _PATCHES else []
+    """The patches that the types of a model and of its parts need."""
+    configs = (getattr(module, "config", None) for module in model.modules())
+    types = dict.fromkeys(getattr(config, "model_type", None) for config in configs)
+    return [spec for model_type in types if model_type in _PATCHES for spec in _PATCHES[model_type]()]
 
 
-def _for_type(model_type: str) -> Callable[[Callable[[], list[PatchingSpec]]], Callable[[], list[PatchingSpec]]]:
+def _for_type(*model_types: str) -> Callable[[Callable[[], list[PatchingSpec]]], Callable[[], list[PatchingSpec]]]:
     def register(make: Callable[[], list[PatchingSpec]]) -> Callable[[], list[PatchingSpec]]:
-        _PATCHES[model_type] = make
+        _PATCHES.update(dict.fromkeys(model_types, make))
         return make
 
     return register
@@ -39,3 +41,72 @@ def _moonshine() -> list[PatchingSpec]:
         return samples
 
     return [PatchingSpec(MoonshinePreTrainedModel, "_get_feat_extract_output_lengths", lengths)]
+
+
+@_for_type("mobilenet_v1")
+def _mobilenet_v1() -> list[PatchingSpec]:
+    """``apply_tf_padding`` chooses in Python by the size of the features, which fixes it (5.23)."""
+    from transformers.models.mobilenet_v1 import modeling_mobilenet_v1
+
+    return [PatchingSpec(modeling_mobilenet_v1, "apply_tf_padding", _same_padding)]
+
+
+@_for_type("mobilenet_v2")
+def _mobilenet_v2() -> list[PatchingSpec]:
+    """As MobileNet V1."""
+    from transformers.models.mobilenet_v2 import modeling_mobilenet_v2
+
+    return [PatchingSpec(modeling_mobilenet_v2, "apply_tf_padding", _same_padding)]
+
+
+def _same_padding(features: torch.Tensor, convolution: torch.nn.Conv2d) -> torch.Tensor:
+    """Pad (batch, channels, height, width) as TensorFlow's SAME does, by arithmetic alone.
+
+    Of n pixels at stride s the last window begins at the largest multiple of s below n and needs as many as the
+    kernel has: https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
+    """
+    padding: list[Any] = []
+    for axis in (1, 0):
+        kernel, stride = convolution.kernel_size[axis], convolution.stride[axis]
+        missing = kernel - 1 - (features.shape[axis - 2] - 1) % stride
+        padding += [missing // 2, missing - missing // 2] if kernel > stride else [0, 0]
+    return torch.nn.functional.pad(features, padding)
+
+
+@_for_type("maskformer", "maskformer-swin")
+def _maskformer() -> list[PatchingSpec]:
+    """As Swin V2, whose layers are copied there."""
+    from transformers.models.maskformer import modeling_maskformer_swin as swin
+
+    return _padding_of_any_size(
+        swin.MaskFormerSwinPatchEmbeddings, swin.MaskFormerSwinPatchMerging, swin.MaskFormerSwinLayer
+    )
+
+
+@_for_type("swinv2")
+def _swinv2() -> list[PatchingSpec]:
+    """Patches, pairs and windows are padded only if they must be, which Python decides (``maybe_pad``, 5.23)."""
+    from transformers.models.swinv2 import modeling_swinv2 as swin
+
+    return _padding_of_any_size(swin.Swinv2PatchEmbeddings, swin.Swinv2PatchMerging, swin.Swinv2Layer)
+
+
+def _padding_of_any_size(patches: type, pairs: type, windows: type) -> list[PatchingSpec]:
+    """Functions that always pad, by as much as is missing, if that is nothing; ``windows`` then always cut it off."""
+
+    def pad_patches(self: Any, pixels: torch.Tensor, height: Any, width: Any) -> torch.Tensor:
+        missing = (-width % self.patch_size[1], -height % self.patch_size[0])
+        return torch.nn.functional.pad(pixels, (0, missing[0], 0, missing[1]))
+
+    def pad_pairs(_: Any, features: torch.Tensor, height: Any, width: Any) -> torch.Tensor:
+        return torch.nn.functional.pad(features, (0, 0, 0, width % 2, 0, height % 2))
+
+    def pad_windows(self: Any, features: torch.Tensor, height: Any, width: Any) -> tuple[torch.Tensor, tuple[int, ...]]:
+        padding = (0, 0, 0, -width % self.window_size, 0, -height % self.window_size)
+        return torch.nn.functional.pad(features, padding), (0, 0, 0, 1, 0, 1)
+
+    return [
+        PatchingSpec(patches, "maybe_pad", pad_patches),
+        PatchingSpec(pairs, "maybe_pad", pad_pairs),
+        PatchingSpec(windows, "maybe_pad", pad_windows),
+    ]

@@ -152,13 +152,15 @@ class VisionOnnxConfig(OnnxConfig):
     DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (DummyVisionInputGenerator,)
     # Convolutions take any size; position embeddings belong to one size.
     IMAGE_SIZE_VARIES: ClassVar[bool] = False
+    # Tasks whose heads take images of one size although the model itself does not.
+    TASKS_OF_ONE_SIZE: ClassVar[frozenset[str]] = frozenset({"masked-im"})
     # What features of images of varying size are: a smaller image, a row of patches, or one per query.
     FEATURES: ClassVar[str] = "image"
 
     @property
     def inputs(self) -> Axes:
         """The images; to fill in what is hidden, also which patches are."""
-        size = {2: "height", 3: "width"} if self.IMAGE_SIZE_VARIES else {}
+        size = {2: "height", 3: "width"} if self.IMAGE_SIZE_VARIES and self.task not in self.TASKS_OF_ONE_SIZE else {}
         inputs: Axes = OrderedDict(pixel_values={0: "batch_size"} | size)
         if self.task == "masked-im":
             inputs["bool_masked_pos"] = {0: "batch_size"}

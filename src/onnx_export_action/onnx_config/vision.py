@@ -86,6 +86,9 @@ class SwinOnnxConfig(VisionOnnxConfig):
 class Swinv2OnnxConfig(SwinOnnxConfig):
     """Swin V2."""
 
+    IMAGE_SIZE_VARIES = True
+    FEATURES = "patches"
+
 
 @register_onnx("donut-swin", "feature-extraction")
 class DonutSwinOnnxConfig(SwinOnnxConfig):
@@ -95,6 +98,14 @@ class DonutSwinOnnxConfig(SwinOnnxConfig):
 @register_onnx("swin2sr", "feature-extraction", "image-to-image")
 class Swin2SROnnxConfig(VisionOnnxConfig):
     """Swin2SR."""
+
+    IMAGE_SIZE_VARIES = True
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; the model pads to whole windows and then expects the old size (5.23)."""
+        window = self._config.window_size
+        limit = ShapeLimit(window, None, "the model cuts images into windows", multiple=window)
+        return super().shape_limits() | {"image_height": limit, "image_width": limit}
 
 
 @register_onnx("hiera", *IMAGE_TASKS)
@@ -162,7 +173,11 @@ class VitPoseOnnxConfig(VisionOnnxConfig):
 
 @register_onnx("dpt", "feature-extraction", "depth-estimation", "image-segmentation", "semantic-segmentation")
 class DPTOnnxConfig(VisionOnnxConfig):
-    """DPT."""
+    """DPT, which stretches its positions to any size; its heads take the patches for a square."""
+
+    IMAGE_SIZE_VARIES = True
+    TASKS_OF_ONE_SIZE = frozenset({"depth-estimation", "image-segmentation", "semantic-segmentation"})
+    FEATURES = "patches"
 
 
 @register_onnx("yolos", "feature-extraction", "object-detection")
@@ -217,8 +232,8 @@ class EfficientNetOnnxConfig(ResNetOnnxConfig):
 
 
 @register_onnx("mobilenet_v1", *IMAGE_TASKS)
-class MobileNetV1OnnxConfig(VisionOnnxConfig):
-    """MobileNet V1, whose padding is worked out in Python from the size of the image (``apply_tf_padding``)."""
+class MobileNetV1OnnxConfig(ResNetOnnxConfig):
+    """MobileNet V1."""
 
 
 @register_onnx("mobilenet_v2", *IMAGE_TASKS)
@@ -298,6 +313,9 @@ class DFineOnnxConfig(RTDetrOnnxConfig):
 class MaskFormerOnnxConfig(VisionOnnxConfig):
     """MaskFormer."""
 
+    NORMALIZED_CONFIG_CLASS = NormalizedVisionConfig.with_args(image_size="backbone_config.image_size")
+    IMAGE_SIZE_VARIES = True
+    FEATURES = "queries"
     torch_to_onnx_output_map: ClassVar[dict[str, str]] = {"transformer_decoder_last_hidden_state": "last_hidden_state"}
 
     @property
@@ -305,4 +323,5 @@ class MaskFormerOnnxConfig(VisionOnnxConfig):
         """Features of the queries; or their classes and masks."""
         if self.task == "feature-extraction":
             return super().outputs
-        return OrderedDict(class_queries_logits={0: "batch_size"}, masks_queries_logits={0: "batch_size"})
+        mask = {0: "batch_size", 2: "output_height", 3: "output_width"}
+        return OrderedDict(class_queries_logits={0: "batch_size"}, masks_queries_logits=mask)

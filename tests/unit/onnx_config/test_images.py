@@ -18,14 +18,17 @@ CLASSES = "logits[batch_size]"
 DETECTIONS = "logits[batch_size] pred_boxes[batch_size]"
 SEGMENTS = "logits[0: batch_size, 2: output_height, 3: output_width]"
 MASKS = "pred_masks[0: batch_size, 2: output_height, 3: output_width]"
+QUERY_MASKS = "masks_queries_logits[0: batch_size, 2: output_height, 3: output_width]"
+PICTURE = "reconstruction[0: batch_size, 2: output_height, 3: output_width]"
 WORDS = "char_logits[batch_size] bpe_logits[batch_size] wp_logits[batch_size]"
 
 CLASSIFIERS_OF_ONE_SIZE = (
-    *("beit", "data2vec-vision", "deit", "hiera", "levit", "mobilenet_v1", "mobilenet_v2", "mobilevit", "pvt"),
-    *("swin", "swinv2", "vit", "vit_msn"),
+    *("beit", "data2vec-vision", "deit", "hiera", "levit", "mobilevit", "pvt", "swin"),
+    *("vit", "vit_msn"),
 )
 CLASSIFIERS_OF_ANY_SIZE = (
-    *("convnext", "convnextv2", "cvt", "efficientnet", "poolformer", "regnet", "resnet", "segformer"),
+    *("convnext", "convnextv2", "cvt", "efficientnet", "mobilenet_v1", "mobilenet_v2", "poolformer", "regnet"),
+    *("resnet", "segformer"),
 )
 
 
@@ -34,7 +37,7 @@ def config_of(model_type: str, task: str, config: object | None = None) -> OnnxC
 
 
 def image_config(**attributes: object) -> SimpleNamespace:
-    stages = {"depths": [1, 1, 1, 1], "strides": [1, 2, 2, 2, 1, 2, 1]}
+    stages = {"depths": [1, 1, 1, 1], "strides": [1, 2, 2, 2, 1, 2, 1], "window_size": 8}
     return vit_config(**(stages | attributes))
 
 
@@ -71,7 +74,9 @@ def test_classifiers_without_positions_take_images_of_any_size(model_type: str) 
         ("segformer", "image-segmentation", f"{ANY_SIZE} -> {SEGMENTS}"),
         ("segformer", "semantic-segmentation", f"{ANY_SIZE} -> {SEGMENTS}"),
         ("mobilevit", "image-segmentation", f"{ONE_SIZE} -> {CLASSES}"),
-        ("dpt", "feature-extraction", f"{ONE_SIZE} -> {VECTORS}"),
+        ("swinv2", "feature-extraction", f"{ANY_SIZE} -> {PATCHES}"),
+        ("swinv2", "image-classification", f"{ANY_SIZE} -> {CLASSES}"),
+        ("dpt", "feature-extraction", f"{ANY_SIZE} -> {PATCHES}"),
         ("dpt", "depth-estimation", f"{ONE_SIZE} -> predicted_depth[batch_size]"),
         ("dpt", "image-segmentation", f"{ONE_SIZE} -> {CLASSES}"),
         ("dpt", "semantic-segmentation", f"{ONE_SIZE} -> {CLASSES}"),
@@ -81,15 +86,11 @@ def test_classifiers_without_positions_take_images_of_any_size(model_type: str) 
             "depth-estimation",
             f"{ANY_SIZE} -> predicted_depth[batch_size, output_height, output_width]",
         ),
-        ("maskformer", "feature-extraction", f"{ONE_SIZE} -> {VECTORS}"),
-        (
-            "maskformer",
-            "image-segmentation",
-            f"{ONE_SIZE} -> class_queries_logits[batch_size] masks_queries_logits[batch_size]",
-        ),
+        ("maskformer", "feature-extraction", f"{ANY_SIZE} -> {VECTORS}"),
+        ("maskformer", "image-segmentation", f"{ANY_SIZE} -> class_queries_logits[batch_size] {QUERY_MASKS}"),
         ("donut-swin", "feature-extraction", f"{ONE_SIZE} -> {VECTORS}"),
-        ("swin2sr", "feature-extraction", f"{ONE_SIZE} -> {VECTORS}"),
-        ("swin2sr", "image-to-image", f"{ONE_SIZE} -> reconstruction[batch_size]"),
+        ("swin2sr", "feature-extraction", f"{ANY_SIZE} -> {MAP}"),
+        ("swin2sr", "image-to-image", f"{ANY_SIZE} -> {PICTURE}"),
         ("vitpose", "keypoint-detection", f"{ONE_SIZE} -> heatmaps[batch_size]"),
         (
             "mgp-str",
@@ -158,8 +159,18 @@ def test_images_that_a_stage_would_make_nothing_of_are_refused(
         taken.generate_dummy_inputs("np", image_height=smallest - 1)
 
 
-def test_feature_maps_of_three_scales_must_fit_each_other() -> None:
-    detector = config_of("rt_detr", "object-detection", SimpleNamespace(num_channels=3))
-    with pytest.raises(ExportError, match="image_width cannot be 100") as error:
-        detector.generate_dummy_inputs("np", image_width=100)
-    assert "in steps of 32" in (error.value.hint or "")
+@pytest.mark.parametrize(
+    ("model_type", "task", "config", "step"),
+    [
+        ("rt_detr", "object-detection", SimpleNamespace(num_channels=3), 32),
+        ("swin2sr", "image-to-image", image_config(), 8),
+    ],
+)
+def test_images_come_in_steps_where_their_parts_must_fit(
+    model_type: str, task: str, config: SimpleNamespace, step: int
+) -> None:
+    taken = config_of(model_type, task, config)
+    assert taken.generate_dummy_inputs("np", image_width=64 + step)["pixel_values"].shape[3] == 64 + step
+    with pytest.raises(ExportError, match=f"image_width cannot be {65 + step}") as error:
+        taken.generate_dummy_inputs("np", image_width=65 + step)
+    assert f"in steps of {step}" in (error.value.hint or "")
