@@ -301,6 +301,12 @@ OVERRIDES: dict[str, Settings] = {
     "swin2sr": SWIN_PARTS | {"patch_size": 1},
     "swinv2": SWIN_PARTS | {"encoder_stride": 8},
     "table-transformer": {"use_timm_backbone": False, "backbone": None, "backbone_config": {"model_type": "resnet"}},
+    "speech-encoder-decoder": {
+        "encoder": {"model_type": "wav2vec2", "feat_extract_norm": "layer", "add_adapter": True},
+        "decoder": {"model_type": "gpt2", "add_cross_attention": True},
+        "decoder_start_token_id": BEGIN,
+        "pad_token_id": PADDING,
+    },
     "vision-encoder-decoder": {
         "encoder": {"model_type": "vit"},
         "decoder": {"model_type": "gpt2", "add_cross_attention": True},

@@ -256,4 +256,6 @@ def unused_states(model: Any, cache: EncoderDecoderCache | None) -> torch.Tensor
         message = "a decoder needs the encoder's states or a cache"
         raise ValueError(message)
     keys = cache.cross_attention_cache.layers[0].keys
-    return keys.new_zeros((keys.shape[0], keys.shape[2], model.get_encoder().config.hidden_size))
+    config = model.get_encoder().config
+    hidden_size = getattr(config, "output_hidden_size", None) or config.hidden_size
+    return keys.new_zeros((keys.shape[0], keys.shape[2], hidden_size))

@@ -730,6 +730,20 @@ def shortest_audio(normalized_config: NormalizedConfig, task: str) -> int:
     return samples
 
 
+def encoded_audio_length(normalized_config: NormalizedConfig, samples: int) -> int:
+    """How many frames wav2vec 2.0 and its kin make of that many samples, with their adapter if they have one.
+
+    ``Wav2Vec2PreTrainedModel._get_feat_extract_output_lengths`` of transformers 5.23.
+    """
+    length = samples
+    for kernel, stride in _layers(normalized_config, "conv_kernel", "conv_stride"):
+        length = (length - kernel) // stride + 1
+    if normalized_config.get("add_adapter"):
+        for _ in range(int(normalized_config.num_adapter_layers)):
+            length = (length - 1) // int(normalized_config.adapter_stride) + 1
+    return length
+
+
 def _layers(normalized_config: NormalizedConfig, first: str, second: str) -> list[tuple[int, int]]:
     """Two numbers per layer, from two lists of the configuration."""
     pairs = zip(normalized_config.get(first, ()), normalized_config.get(second, ()), strict=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import ClassVar
 
 from onnx_export_action.onnx_config.base import TASK_OUTPUTS, Axes, OnnxConfig, OnnxSeq2SeqConfigWithPast
@@ -14,6 +15,7 @@ from onnx_export_action.onnx_config.dummy_inputs import (
     DummyImageEmbeddingGenerator,
     DummyImagePromptGenerator,
     DummyInputGenerator,
+    DummyMaskedSpeechGenerator,
     DummyPastKeyValuesGenerator,
     DummyPatchGenerator,
     DummyPointGenerator,
@@ -21,15 +23,18 @@ from onnx_export_action.onnx_config.dummy_inputs import (
     DummyTextInputGenerator,
     DummyTextQueryGenerator,
     DummyVisionInputGenerator,
+    encoded_audio_length,
 )
 from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, TextEncoderOnnxConfig, VisionOnnxConfig
 from onnx_export_action.onnx_config.normalized import (
+    NormalizedConfig,
+    NormalizedConfigClass,
     NormalizedEncoderDecoderConfig,
     NormalizedSeq2SeqConfig,
     NormalizedTextAndVisionConfig,
 )
 from onnx_export_action.onnx_config.registry import config_of_part, register_onnx
-from onnx_export_action.onnx_config.shapes import as_height_and_width
+from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit, as_height_and_width
 from onnx_export_action.onnx_config.text_encoders import RobertaOnnxConfig
 
 CONTRASTIVE_TASKS = ("feature-extraction", "zero-shot-image-classification")
@@ -286,8 +291,8 @@ class Pix2StructOnnxConfig(OnnxSeq2SeqConfigWithPast):
 class VisionEncoderDecoderOnnxConfig(OnnxSeq2SeqConfigWithPast):
     """Any encoder of images with any decoder of text; what each takes is what its own model type takes."""
 
-    NORMALIZED_CONFIG_CLASS = NormalizedEncoderDecoderConfig
-    DUMMY_INPUT_GENERATOR_CLASSES = (
+    NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedEncoderDecoderConfig
+    DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = (
         DummyVisionInputGenerator,
         DummyTextInputGenerator,
         DummyDecoderTextInputGenerator,
@@ -315,3 +320,30 @@ class VisionEncoderDecoderOnnxConfig(OnnxSeq2SeqConfigWithPast):
     def _encoder_onnx_config(self) -> OnnxConfig:
         encoder = self._config.encoder
         return config_of_part(encoder) or VisionOnnxConfig(encoder)
+
+
+@register_onnx("speech-encoder-decoder", "automatic-speech-recognition", "automatic-speech-recognition-with-past")
+class SpeechEncoderDecoderOnnxConfig(VisionEncoderDecoderOnnxConfig):
+    """Any encoder of samples with any decoder of text; all files take the mask of the samples, if the encoder does."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedEncoderDecoderConfig.with_args(
+        allow_new=True, encoder_hidden_size="output_hidden_size"
+    )
+    DUMMY_INPUT_GENERATOR_CLASSES = (
+        DummyMaskedSpeechGenerator,
+        *VisionEncoderDecoderOnnxConfig.DUMMY_INPUT_GENERATOR_CLASSES[1:],
+    )
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """As the base class says; the sound is long enough for the convolutions of the encoder."""
+        limits = super().shape_limits()
+        sound = "audio_sequence_length"
+        return limits | {sound: self._encoder_onnx_config.shape_limits().get(sound, ShapeLimit())}
+
+    def dummy_shapes(self, **requested: int) -> DummyShapes:
+        """As the base class does; where there is a mask, the encoder's length follows from that of the samples."""
+        shapes = super().dummy_shapes(**requested)
+        if "attention_mask" not in self.encoder_inputs:
+            return shapes
+        length = encoded_audio_length(NormalizedConfig(self._config.encoder), shapes.audio_sequence_length)
+        return replace(shapes, encoder_sequence_length=length)

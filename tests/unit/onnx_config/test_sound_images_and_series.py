@@ -158,6 +158,40 @@ def test_every_file_of_a_transcriber_takes_the_mask_of_its_input(
     assert list(files_of(model_type, task, config)) == ["encoder_model", "decoder_model"]
 
 
+def speech_encoder_decoder_config(**encoder: object) -> SimpleNamespace:
+    wav2vec2 = wav2vec2_config(model_type="wav2vec2", hidden_size=12, output_hidden_size=20, **encoder)
+    decoder = bart_config(model_type="bart", d_model=24)
+    return SimpleNamespace(encoder=wav2vec2, decoder=decoder)
+
+
+def test_a_speech_encoder_lends_its_mask_to_any_decoder() -> None:
+    task = "automatic-speech-recognition-with-past"
+    masked = speech_encoder_decoder_config(feat_extract_norm="layer")
+    lines = files_of("speech-encoder-decoder", task, masked)
+    mask = "[batch_size, sequence_length]"
+    assert (
+        lines["encoder_model"]
+        == f"input_values{mask} attention_mask{mask} -> last_hidden_state[batch_size, num_frames]"
+    )
+    inputs = lines["decoder_model"].split(" -> ")[0]
+    assert inputs == f"{TOKENS} encoder_hidden_states{ENCODED} encoder_attention_mask{mask}"
+    unmasked = files_of("speech-encoder-decoder", task, speech_encoder_decoder_config())
+    assert unmasked["decoder_model"].split(" -> ")[0] == f"{TOKENS} encoder_hidden_states{ENCODED}"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "encoded"),
+    [({}, 78), ({"add_adapter": True, "num_adapter_layers": 2, "adapter_stride": 2}, 20)],
+)
+def test_an_adapter_shortens_what_the_decoder_reads(adapter: dict[str, object], encoded: int) -> None:
+    config = speech_encoder_decoder_config(feat_extract_norm="layer", **adapter)
+    parts = dict(config_of("speech-encoder-decoder", "automatic-speech-recognition", config).components())
+    # Kernels of 10 and 3, strides of 5 and 2: 790 samples make 157, then 78 frames; each adapter halves them.
+    inputs = parts["decoder_model"].generate_dummy_inputs("np", audio_sequence_length=790)
+    assert inputs["encoder_hidden_states"].shape == (2, encoded, 20)
+    assert inputs["encoder_attention_mask"].shape == (2, 790)
+
+
 @pytest.mark.parametrize(
     ("model_type", "config", "sizes", "encoded"),
     [
