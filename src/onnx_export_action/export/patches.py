@@ -110,3 +110,20 @@ def _padding_of_any_size(patches: type, pairs: type, windows: type) -> list[Patc
         PatchingSpec(pairs, "maybe_pad", pad_pairs),
         PatchingSpec(windows, "maybe_pad", pad_windows),
     ]
+
+
+@_for_type("longformer")
+def _longformer() -> list[PatchingSpec]:
+    """Windows cut out of a text at steps, and as many places for global tokens as one batch has (5.23).
+
+    ``LongformerSelfAttention`` reads both as Python numbers, and so keeps those of the traced input; it also needs
+    texts padded to a whole number of windows, by a branch that a trace takes or leaves for good.
+    """
+    from transformers.models.longformer.modeling_longformer import LongformerModel, LongformerSelfAttention
+
+    from onnx_export_action.export.longformer import window_attention, without_padding
+
+    return [
+        PatchingSpec(LongformerSelfAttention, "forward", window_attention),
+        PatchingSpec(LongformerModel, "_pad_to_window_size", without_padding),
+    ]

@@ -368,6 +368,17 @@ class DummyBoxGenerator(DummyTextInputGenerator):
         return boxes * mask[..., None]
 
 
+class DummyGlobalAttentionGenerator(DummyTextInputGenerator):
+    """Tokens that see and are seen from everywhere: ``global_attention_mask``, (batch, length), int64."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("global_attention_mask",)
+
+    def array(self, input_name: str) -> Array:
+        """One in four real tokens, as many as there happen to be in each row; none of padding."""
+        mask = self._mask()
+        return self._per_choice((self.random_int_array(input_name, mask.shape, 4) == 0) * mask)
+
+
 class DummyXPathGenerator(DummyTextInputGenerator):
     """The way through a page's tree to each token, int64: tags and subscripts, (batch, length, deepest level).
 

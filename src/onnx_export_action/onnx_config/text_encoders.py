@@ -7,6 +7,7 @@ from typing import Any
 from onnx_export_action.onnx_config.base import Axes
 from onnx_export_action.onnx_config.dummy_inputs import (
     DummyBoxGenerator,
+    DummyGlobalAttentionGenerator,
     DummyQuestionAndContextInputGenerator,
     DummyQuestionTextInputGenerator,
     DummyTextInputGenerator,
@@ -203,6 +204,19 @@ class EsmOnnxConfig(RobertaOnnxConfig):
     def max_sequence_length(self) -> int | None:
         """The positions, where they are embedded; those of ESM-2 are rotary."""
         return super().max_sequence_length if self._config.position_embedding_type == "absolute" else None
+
+
+@register_onnx("longformer", *TEXT_TASKS)
+class LongformerOnnxConfig(RobertaOnnxConfig):
+    """Longformer, whose tokens see a window, and those of ``global_attention_mask`` everything."""
+
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyGlobalAttentionGenerator)
+
+    @property
+    def inputs(self) -> Axes:
+        """Token ids, mask, segments, and which tokens see and are seen from everywhere."""
+        inputs = super().inputs
+        return inputs | {name: dict(inputs["input_ids"]) for name in ("token_type_ids", "global_attention_mask")}
 
 
 @register_onnx("mpnet", *TEXT_TASKS)

@@ -178,6 +178,15 @@ def test_the_file_of_an_encoder(model_type: str, more: str) -> None:
     assert [name for name, _ in features.components()] == ["model"]
 
 
+def test_longformer_is_told_which_tokens_see_everything() -> None:
+    config = configured("longformer", "question-answering", text_config(model_type="longformer"))
+    assert list(config.inputs) == ["input_ids", "attention_mask", "token_type_ids", "global_attention_mask"]
+    inputs = config.generate_dummy_inputs("np", padding="mixed", batch_size=3, sequence_length=40)
+    seen_by_all = inputs["global_attention_mask"]
+    assert 0 < seen_by_all.sum() < inputs["attention_mask"].sum()
+    assert not (seen_by_all & (1 - inputs["attention_mask"])).any()
+
+
 POSITIONS = "position_ids[batch_size, sequence_length]"
 DECODERS = {
     **dict.fromkeys(
