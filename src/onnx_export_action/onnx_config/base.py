@@ -139,6 +139,8 @@ class OnnxConfig(ABC):
     HAS_ABSOLUTE_POSITIONS: ClassVar[bool] = True
     # Shape arguments that only some models take, besides those of all.
     EXTRA_SHAPE_ARGUMENTS: ClassVar[tuple[str, ...]] = ()
+    # Whether the outputs are those of queries (axis 1) that the model chose among candidates by ``torch.topk``.
+    CHOOSES_QUERIES: ClassVar[bool] = False
     # Attribute of the model's output -> the ONNX output's name, where they differ.
     torch_to_onnx_output_map: ClassVar[dict[str, str]] = {}
 

@@ -292,6 +292,7 @@ class RTDetrOnnxConfig(VisionOnnxConfig):
     """RT-DETR, which adds feature maps of three scales to each other."""
 
     IMAGE_SIZE_VARIES = True
+    CHOOSES_QUERIES = True
 
     def shape_limits(self) -> dict[str, ShapeLimit]:
         """As the base class says; every scale must fit the next."""

@@ -29,9 +29,11 @@ from onnx_export_action.results import (
 from onnx_export_action.validation.cases import Arrays, atomic_axes
 from onnx_export_action.validation.generation import check_generation
 from onnx_export_action.validation.metrics import Comparison, OutputMetrics, valid_positions
+from onnx_export_action.validation.ranking import in_expected_order
 from onnx_export_action.validation.records import (
     INPUT_PREFIX,
     OUTPUT_PREFIX,
+    RANKING,
     CandidateFile,
     CaseRecord,
     CheckedFile,
@@ -171,6 +173,8 @@ class _Check:
         except Exception as error:  # onnxruntime raises its own unexported classes
             checked.message = f"ONNX Runtime stopped: {_first_line(error)}"
             return checked
+        if RANKING in arrays:
+            found = in_expected_order(expected, found, arrays[RANKING])
         comparisons = {name: self._compare(record, name, inputs, expected[name], found[name]) for name in expected}
         self._similarities += sample_similarities(case.texts, inputs, expected, found)
         return _conclude(checked, comparisons)

@@ -14,11 +14,15 @@ import msgspec
 from onnx_export_action.results import FileResult
 
 INPUT_PREFIX, OUTPUT_PREFIX = "input:", "output:"
+RANKING = "ranking"
 _POLL_SECONDS = 0.01
 
 
 class CaseRecord(msgspec.Struct, kw_only=True):
-    """One case that PyTorch ran. ``file`` holds its inputs and outputs; ``shape`` is axis name to size."""
+    """One case that PyTorch ran. ``file`` holds its inputs and outputs; ``shape`` is axis name to size.
+
+    Where the model chooses its queries, the file holds the scores by which it did under ``RANKING``.
+    """
 
     id: str
     file: str

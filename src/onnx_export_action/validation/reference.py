@@ -6,13 +6,15 @@ import itertools
 import math
 import resource
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save_file
+from torch.overrides import TorchFunctionMode
 
 from onnx_export_action.errors import ExportError
 from onnx_export_action.export.calling import FlatModel, run_flat
@@ -24,9 +26,11 @@ from onnx_export_action.results import Stage
 from onnx_export_action.validation.cases import Arrays, CaseSpec, axis_sizes, plan_cases
 from onnx_export_action.validation.generation import can_generate, generate_reference
 from onnx_export_action.validation.metrics import valid_positions
+from onnx_export_action.validation.ranking import choice_is_certain, ranked
 from onnx_export_action.validation.records import (
     INPUT_PREFIX,
     OUTPUT_PREFIX,
+    RANKING,
     CaseRecord,
     ComponentRecord,
     OutputRecord,
@@ -37,6 +41,7 @@ from onnx_export_action.validation.samples import sample_batches
 
 # Below the first where others are above it; below the second in any case.
 _RULED_OUT, _LOWEST = -1e5, -1e30
+_MOST_ATTEMPTS, _SEED_STEP = 8, 1000
 
 
 def make_reference(job: Job, folder: Path) -> Reference:
@@ -86,14 +91,15 @@ def component_reference(
     }
     statistics = {output: _Statistics() for output in outputs}
     cases = []
-    for number, (spec, inputs, texts) in enumerate(given):
-        results = _run(module, spec, inputs, list(outputs))
+    run = _run_where_choice_is_certain if onnx_config.CHOOSES_QUERIES else _run_as_given
+    for number, (spec, given_inputs, texts) in enumerate(given):
+        inputs, results, ranking = run(module, spec, given_inputs, onnx_config)
         for output, array in results.items():
             valid = valid_positions(inputs, array, outputs[output].axes, onnx_config.inputs)
             rows_differ = _batch_first(outputs[output].axes, onnx_config) and output not in onnx_config.CONSTANT_OUTPUTS
             statistics[output].add(array, valid, batch_first=rows_differ)
         file = f"{name}.{number}.safetensors"
-        _save(folder / file, inputs, results)
+        _save(folder / file, inputs, results, ranking)
         shape = axis_sizes(onnx_config.inputs, inputs) | axis_sizes(onnx_config.outputs, results)
         cases.append(CaseRecord(id=spec.id, file=file, mask=spec.padding, shape=shape, varied=spec.varied, texts=texts))
     for output, record in outputs.items():
@@ -130,6 +136,52 @@ def _run(module: FlatModel, spec: CaseSpec, inputs: Arrays, names: list[str]) ->
     return {name: _as_numpy(tensor) for name, tensor in zip(names, results, strict=True)}
 
 
+def _run_as_given(
+    module: FlatModel, spec: CaseSpec, inputs: Arrays, onnx_config: OnnxConfig
+) -> tuple[Arrays, Arrays, Arrays]:
+    return inputs, _run(module, spec, inputs, list(onnx_config.outputs)), {}
+
+
+def _run_where_choice_is_certain(
+    module: FlatModel, spec: CaseSpec, inputs: Arrays, onnx_config: OnnxConfig
+) -> tuple[Arrays, Arrays, Arrays]:
+    """Inputs, outputs and ranking of a case; of other values where rounding would decide which queries are chosen."""
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        with _Choices() as choices:
+            results = _run(module, spec, inputs, list(onnx_config.outputs))
+        queries = next(iter(results.values())).shape[1]
+        scores = choices.among_candidates(queries)
+        if scores is None:
+            return inputs, results, {}
+        ranking = ranked(scores, queries)
+        if choice_is_certain(ranking, queries) or attempt == _MOST_ATTEMPTS:
+            break
+        inputs = replace(spec, seed=spec.seed + _SEED_STEP * attempt).arrays(onnx_config)
+    return inputs, results, {RANKING: ranking}
+
+
+class _Choices(TorchFunctionMode):
+    """Notes what ``torch.topk`` chooses from while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: list[tuple[torch.Tensor, int]] = []
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        chosen = func(*args, **(kwargs or {}))
+        if func in (torch.topk, torch.Tensor.topk):
+            self._seen.append((args[0], chosen.indices.shape[-1]))
+        return chosen
+
+    def among_candidates(self, queries: int) -> np.ndarray[Any, Any] | None:
+        """The scores, (batch, candidates), of which as many were chosen as there are queries; None if none were."""
+        found = (scores for scores, count in self._seen if scores.ndim == 2 and count == queries)  # noqa: PLR2004
+        scores = next(found, None)
+        return None if scores is None else scores.detach().numpy()
+
+
 def _as_numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     return _contiguous(tensor.detach().numpy())
 
@@ -139,10 +191,10 @@ def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.require(array, requirements="C")
 
 
-def _save(path: Path, inputs: Mapping[str, np.ndarray[Any, Any]], outputs: Mapping[str, np.ndarray[Any, Any]]) -> None:
+def _save(path: Path, inputs: Arrays, outputs: Arrays, ranking: Arrays) -> None:
     tensors = {f"{INPUT_PREFIX}{name}": _contiguous(array) for name, array in inputs.items()}
     tensors |= {f"{OUTPUT_PREFIX}{name}": array for name, array in outputs.items()}
-    save_file(tensors, path)
+    save_file(tensors | ranking, path)
 
 
 def _class_atol(onnx_config: OnnxConfig, output: str) -> float:
