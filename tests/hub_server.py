@@ -16,6 +16,7 @@ The client reads ``HF_ENDPOINT`` when it is imported: give ``environment(home)``
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -80,6 +82,7 @@ class Account:
 
     name: str
     repositories: frozenset[str] = frozenset()
+    reads_only: bool = False
 
 
 @dataclass
@@ -167,6 +170,9 @@ class HubServer:
         self.page_size = page_size
         self.repositories: dict[str, Repository] = {}
         self.accounts: dict[str, Account] = {}
+        self.workflow_identity = ""  # what GitHub would say of the workflow that asks
+        self.before_commit: Callable[[], object] | None = None  # somebody else, just before the next commit
+        self.trusted_publishers: dict[tuple[str, str], str] = {}  # (identity, repository) -> token
         self.log: list[LoggedRequest] = []
         self._faults: list[Fault] = []
         self._stored_objects: dict[str, bytes] = {}  # by SHA-256
@@ -252,8 +258,8 @@ class HubServer:
     def tag(self, repo_id: str, name: str, revision: str = "main") -> None:
         self.repositories[repo_id].tags[name] = self._commit(self.repositories[repo_id], revision).sha
 
-    def add_account(self, token: str, name: str, *repositories: str) -> None:
-        self.accounts[token] = Account(name, frozenset(repositories))
+    def add_account(self, token: str, name: str, *repositories: str, reads_only: bool = False) -> None:
+        self.accounts[token] = Account(name, frozenset(repositories), reads_only)
 
     # faults
 
@@ -261,6 +267,10 @@ class HubServer:
         """Faults are tried in the order they were injected; each counts down by itself."""
         with self._lock:
             self._faults.append(fault)
+
+    def clear_faults(self) -> None:
+        with self._lock:
+            self._faults.clear()
 
     def rate_limit(self, path: str = "", *, times: int = 1, seconds: int = 0) -> None:
         """HTTP 429 with the headers the Hub sends: none left, ``seconds`` until the window ends."""
@@ -454,8 +464,141 @@ class HubServer:
             message = f"Access to model {repository.id} is restricted and you are not in the authorized list."
             raise HubError(403, message, "GatedRepo")
 
+    # What writes.
+
+    def _writable(self, request: Request, repo_id: str) -> Repository:
+        """A repository that the request's token may write to."""
+        repository = self._repository(request, repo_id)
+        account = self._account(request)
+        if account is None:
+            raise HubError(401, "Invalid username or password.")
+        if repo_id not in account.repositories or account.reads_only:
+            raise HubError(403, "You don't have the required permissions to write to this repository")
+        return repository
+
+    def _create_repository(self, request: Request) -> Response:
+        asked = json.loads(request.body)
+        name = "/".join(part for part in (asked.get("organization"), asked["name"]) if part)
+        account = self._account(request)
+        if account is None:
+            raise HubError(401, "Invalid username or password.")
+        if account.reads_only or name not in account.repositories:
+            raise HubError(403, "You don't have the rights to create a model under this namespace")
+        if name in self.repositories:
+            raise HubError(409, "You already created this model repo")
+        self.add_repository(name, {".gitattributes": b"*.onnx filter=lfs\n"}, private=bool(asked.get("private")))
+        return _json({"url": f"{self.endpoint}/{name}", "name": name})
+
+    def _create_branch(self, request: Request, repo_id: str, revision: str) -> Response:
+        repository = self._writable(request, repo_id)
+        if revision in repository.branches:
+            raise HubError(409, "Branch already exists")
+        start = (json.loads(request.body or b"{}") or {}).get("startingPoint") or "main"
+        self.branch(repo_id, revision, start)
+        return _json({})
+
+    def _create_tag(self, request: Request, repo_id: str, revision: str) -> Response:
+        repository = self._writable(request, repo_id)
+        name = json.loads(request.body)["tag"]
+        if name in repository.tags:
+            raise HubError(409, "Tag already exists")
+        repository.tags[name] = self._commit(repository, revision).sha
+        return _json({})
+
+    def _preupload(self, request: Request, repo_id: str, revision: str) -> Response:
+        """Which files are large, and which the repository's .gitignore excludes."""
+        repository = self._repository(request, repo_id)
+        commit = self._commit(repository, revision)
+        if request.query.get("create_pr") != "1":
+            self._writable(request, repo_id)
+        ignored = commit.files.get(".gitignore", b"").decode().split()
+        return _json(
+            {
+                "files": [
+                    {
+                        "path": file["path"],
+                        "uploadMode": "lfs" if _is_lfs(file["path"]) else "regular",
+                        "shouldIgnore": any(fnmatch(file["path"], pattern) for pattern in ignored),
+                        "oid": _remote_oid(file["path"], commit.files.get(file["path"])),
+                    }
+                    for file in json.loads(request.body)["files"]
+                ]
+            }
+        )
+
+    def _lfs_batch(self, request: Request, repo_id: str) -> Response:
+        self._repository(request, repo_id)
+        account = self._account(request)
+        if account is None or account.reads_only:
+            raise HubError(403, "You don't have the required permissions to write to this repository")
+        objects = []
+        for wanted in json.loads(request.body)["objects"]:
+            answer = {"oid": wanted["oid"], "size": wanted["size"]}
+            if wanted["oid"] not in self._stored_objects:
+                answer["actions"] = {"upload": {"href": f"{self.storage_endpoint}/{wanted['oid']}"}}
+            objects.append(answer)
+        return _json({"transfer": "basic", "objects": objects})
+
+    def _commit_operations(self, request: Request, repo_id: str, revision: str) -> Response:
+        """All operations or none: every large file must have been uploaded, and the parent be the newest commit."""
+        opens = request.query.get("create_pr") == "1"
+        repository = self._repository(request, repo_id) if opens else self._writable(request, repo_id)
+        if self._account(request) is None:
+            raise HubError(401, "Invalid username or password.")
+        if self.before_commit is not None:
+            somebody, self.before_commit = self.before_commit, None
+            somebody()
+        head = self._commit(repository, revision)
+        changes: dict[str, bytes | None] = {}
+        title = "Upload files"
+        for line in request.body.splitlines():
+            key, value = (operation := json.loads(line))["key"], operation["value"]
+            if key == "header":
+                title = value["summary"]
+                if value.get("parentCommit", head.sha) != head.sha:
+                    raise HubError(412, "A commit has happened since. Please refresh and try again.")
+            elif key == "file":
+                changes[value["path"]] = base64.b64decode(value["content"])
+            elif key == "lfsFile":
+                if value["oid"] not in self._stored_objects:
+                    raise HubError(400, f"LFS pointer pointed to a file that does not exist: {value['oid']}")
+                changes[value["path"]] = self._stored_objects[value["oid"]]
+            else:
+                changes[value["path"]] = None
+        branch = (
+            f"refs/pr/{sum(name.startswith('refs/pr/') for name in repository.branches) + 1}" if opens else revision
+        )
+        if opens:
+            repository.branches[branch] = head.sha
+        sha = self.commit(repo_id, changes, branch=branch, title=title)
+        url = f"{self.endpoint}/{repo_id}"
+        opened = {"pullRequestUrl": f"{url}/discussions/{branch.rpartition('/')[2]}"} if opens else {}
+        return _json(
+            {"success": True, "commitOid": sha, "commitUrl": f"{url}/commit/{sha}", "hookOutput": "", **opened}
+        )
+
+    def _validate_yaml(self, request: Request) -> Response:
+        return _json({"errors": [], "warnings": []})
+
+    def _identity(self, request: Request) -> Response:
+        """GitHub's side of trusted publishing: the identity of a workflow, for the Hub to read."""
+        return _json({"value": self.workflow_identity})
+
+    def _exchange(self, request: Request) -> Response:
+        """A workflow's identity for a token, for repositories that trust it."""
+        asked = json.loads(request.body)
+        token = self.trusted_publishers.get((asked["subject_token"], asked["resource"]))
+        if token is None:
+            raise HubError(403, "No trusted publisher of this repository matches the token")
+        return _json({"access_token": token, "token_type": "bearer", "expires_in": 3600})
+
     def _stored(self, request: Request) -> Response:
         """The storage host: contents by their hash."""
+        if request.method == "PUT":
+            if _sha256(request.body) != request.path.removeprefix("/"):
+                raise HubError(400, "The content does not have the hash of its address")
+            self._stored_objects[_sha256(request.body)] = request.body
+            return Response(200)
         if request.token is not None:
             raise HubError(400, "Only one auth mechanism allowed")
         content = self._stored_objects.get(request.path.removeprefix("/"))
@@ -477,6 +620,15 @@ ROUTES: list[tuple[tuple[str, ...], re.Pattern[str], Callable[..., Response]]] =
     (("GET",), re.compile(rf"{_API}/refs"), HubServer._refs),
     (("GET",), re.compile(rf"{_API}/discussions"), HubServer._discussions),
     (("GET",), re.compile(rf"{_API}(?P<revision>)"), HubServer._model_info),
+    (("POST",), re.compile(r"/api/repos/create"), HubServer._create_repository),
+    (("POST",), re.compile(rf"{_API}/branch/{_REVISION}"), HubServer._create_branch),
+    (("POST",), re.compile(rf"{_API}/tag/{_REVISION}"), HubServer._create_tag),
+    (("POST",), re.compile(rf"{_API}/preupload/{_REVISION}"), HubServer._preupload),
+    (("POST",), re.compile(rf"{_API}/commit/{_REVISION}"), HubServer._commit_operations),
+    (("POST",), re.compile(rf"/{_REPO}\.git/info/lfs/objects/batch"), HubServer._lfs_batch),
+    (("POST",), re.compile(r"/api/validate-yaml"), HubServer._validate_yaml),
+    (("GET",), re.compile(r"/actions/identity"), HubServer._identity),
+    (("POST",), re.compile(r"/oauth/token"), HubServer._exchange),
     (("GET", "HEAD"), re.compile(rf"/{_REPO}/resolve/{_REVISION}/(?P<path>.+)"), HubServer._resolve),
 ]
 
@@ -513,6 +665,12 @@ def _blob(path: str, content: bytes) -> dict[str, Any]:
     """A file as model info lists it."""
     lfs = {"lfs": {"size": len(content), "sha256": _sha256(content), "pointerSize": 134}}
     return {"size": len(content), "blobId": _git_hash(content), **(lfs if _is_lfs(path) else {})}
+
+
+def _remote_oid(path: str, content: bytes | None) -> str | None:
+    if content is None:
+        return None
+    return _sha256(content) if _is_lfs(path) else _git_hash(content)
 
 
 def _tree_file(path: str, content: bytes) -> dict[str, Any]:
@@ -590,7 +748,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", 0)))
+        body = self._chunks() if "chunked" in headers.get("transfer-encoding", "") else b""
+        body += self.rfile.read(int(headers.get("content-length", 0)))
         request = Request(self.command, self.path, headers, body, self.storage)
         fault = self.hub.take_fault(request)
         if fault is not None:
@@ -602,7 +761,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(response, drop_after)
 
-    do_GET = do_HEAD = do_POST = _handle
+    def _chunks(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    do_GET = do_HEAD = do_POST = do_PUT = _handle
 
     def _send(self, response: Response, drop_after: int | None) -> None:
         self.send_response(response.status)

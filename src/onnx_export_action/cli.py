@@ -46,7 +46,8 @@ class ForUsers(click.Command):
             code = super().main(*args, **kwargs)
         except ExportError as error:
             _complain(error.message, error.hint)
-            code = ExitCode.USAGE if error.stage is Stage.PLAN else ExitCode.ERROR
+            codes = {Stage.PLAN: ExitCode.USAGE, Stage.PUBLISH: ExitCode.PUBLISHING}
+            code = codes.get(error.stage, ExitCode.ERROR)
         except click.ClickException as error:
             error.show()
             code = ExitCode.USAGE
@@ -199,6 +200,33 @@ def _planned(config_path: Path, names: tuple[str, ...], changed_since: str | Non
         return targets, plan_everything(targets, reason="everything is exported without --changed-since")
     planned = plan_changes(config_path, targets, changed_since)
     return [target for target in targets if target.name in planned.changed], planned
+
+
+@main.command()
+@click.argument("folder", metavar="ARTIFACT_DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--repo", required=True, metavar="NS/NAME", help="Repository on the Hub; made where it is missing.")
+@click.option("--result-json", type=click.Path(path_type=Path), help="The result that proves it; beside it by default.")
+@click.option("--revision", default="main", show_default=True, metavar="BRANCH", help="Branch to write to.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request on the Hub instead.")
+@click.option("--tag", help="Tag the commit.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def publish(
+    folder: Path, repo: str, result_json: Path | None, dry_run: bool, revision: str, tag: str | None, **options: bool
+) -> ExitCode:
+    """Publish the proven files of ARTIFACT_DIR to the Hugging Face Hub, in one commit."""
+    from onnx_export_action.hub.publish import Destination
+    from onnx_export_action.stages import publish_folder
+
+    if "/" not in repo.strip("/"):
+        raise click.UsageError("--repo must be the repository's whole name: org/name")
+    if options["create_pr"] and tag is not None:
+        raise click.UsageError("--tag needs a commit on the branch: leave out --create-pr")
+    destination = Destination(repo, revision, options["create_pr"], tag, options["private"])
+    publication = publish_folder(folder, result_json, destination, dry_run=dry_run)
+    for line in publication.lines():
+        click.echo(printable(line))
+    return ExitCode.PASSED
 
 
 @main.command()

@@ -144,7 +144,10 @@ class LatencyResult(_Struct):
 
 
 class FileResult(_Struct):
-    """One ONNX file: what it is and whether it computes what PyTorch computes."""
+    """One ONNX file: what it is and whether it computes what PyTorch computes.
+
+    ``external_sha256`` is of the weights beside it, which a file beyond 2 GB has; ``bytes`` counts both.
+    """
 
     path: str
     bytes: int
@@ -153,6 +156,7 @@ class FileResult(_Struct):
     engine: str
     opset: int
     verdict: Verdict
+    external_sha256: str | None = None
     axes: list[AxisResult] = []
     outputs: list[OutputResult] = []
     cases: list[CaseResult] = []

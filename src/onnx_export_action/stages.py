@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.export.outcome import COMPONENTS_OF_FILE, ExportOutcome, installed_packages
@@ -51,8 +51,12 @@ from onnx_export_action.results import (
     Verdict,
     encode,
     overall_verdict,
+    read_result,
 )
 from onnx_export_action.validation.records import CandidateFile, CheckedFile, Reference
+
+if TYPE_CHECKING:
+    from onnx_export_action.hub.publish import Destination, Publication
 
 _EXPORT = Work("onnx_export_action.export.exporter:export_target", Stage.EXPORT, "exports the model")
 _REFERENCE = Work("onnx_export_action.validation.reference:make_reference", Stage.VALIDATE, "runs PyTorch on the cases")
@@ -231,6 +235,41 @@ def check_target(target: Target, output: Path | None, *, trust_remote_code: bool
     result.reproduce = shlex.join(["onnx-export", "validate", target.model, str(destination), "--task", target.task])
     write_file(result_path_of(destination), encode(result))
     return result
+
+
+def publish_folder(
+    folder: Path, result_path: Path | None, destination: Destination, *, token: str | None = None, dry_run: bool = False
+) -> Publication:
+    """Publish an artifact folder; its result lies beside it unless ``result_path`` says otherwise.
+
+    Raises:
+        ExportError: there is no result, something in the folder is not proven, or the Hub refused or failed.
+    """
+    from onnx_export_action.hub.proof import publish_error
+    from onnx_export_action.hub.publish import publish
+
+    path = result_path_of(folder) if result_path is None else result_path
+    try:
+        result = read_result(path)
+    except FileNotFoundError as error:
+        raise publish_error(f"there is no result {path} that proves {folder}", "export and prove it first") from error
+    except (OSError, ValueError) as error:
+        raise publish_error(str(error)) from error
+    return publish(folder, result, destination, token=token, dry_run=dry_run)
+
+
+def destination_on_hub(target: Target) -> Destination:
+    """Where a target's section ``publish`` sends it.
+
+    Raises:
+        ExportError: it has none.
+    """
+    from onnx_export_action.hub.publish import Destination
+
+    if target.publish is None:
+        raise plan_error(f"the target {target.name} has no section `publish`", "add `publish: {repo: org/name}`")
+    settings = target.publish
+    return Destination(settings.repo, settings.revision, settings.create_pr, settings.tag, settings.private)
 
 
 def _unproven(request: Request) -> TargetResult:

@@ -14,7 +14,6 @@ Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
 # Keys, and words of a key, of the format that do not work yet: an empty tuple stands for the key itself.
 # A line leaves when its feature arrives.
 NOT_AVAILABLE: dict[str, tuple[str, ...]] = {
-    "publish": (),
     "inputs": (),
     "variants": ("fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4"),
     "fail_on": ("export", "regression", "never"),
@@ -103,6 +102,10 @@ def settings_schema() -> Schema:
     }
 
 
+_REVISION_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,254}" + _END
+_REVISION_WORDS = "a commit, tag or branch: letters, digits, '.', '_', '/' or '-', without '..'"
+
+
 def _target_keys() -> dict[str, Schema]:
     from onnx_export_action.onnx_config.shapes import DEFAULT_DUMMY_SHAPES
 
@@ -123,8 +126,8 @@ def _target_keys() -> dict[str, Schema]:
         "revision": {
             "description": "Commit, tag or branch of a Hub id. A commit makes the export reproducible.",
             "type": "string",
-            "pattern": r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,254}" + _END,
-            "patternErrorMessage": "a commit, tag or branch: letters, digits, '.', '_', '/' or '-', without '..'",
+            "pattern": _REVISION_PATTERN,
+            "patternErrorMessage": _REVISION_WORDS,
         },
         "weights": {
             "description": "load: the model's own weights. random: seeded weights built from config.json.",
@@ -179,6 +182,44 @@ def _target_keys() -> dict[str, Schema]:
             "description": "What makes the run fail.",
             "enum": list(FAIL_ON),
             "default": "validation",
+        },
+        "publish": {
+            "description": "Where `onnx-export publish` and a release put the proven files on the Hugging Face Hub.",
+            "type": "object",
+            "required": ["repo"],
+            "additionalProperties": False,
+            "properties": {
+                "repo": {
+                    "description": "The repository on the Hub (org/name); made where it is missing.",
+                    "type": "string",
+                    "pattern": r"^(?!.*(?:--|\.\.))[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
+                    + _END,
+                    "patternErrorMessage": "a repository on the Hub (org/name)",
+                },
+                "revision": {
+                    "description": "The branch; made where it is missing.",
+                    "type": "string",
+                    "pattern": _REVISION_PATTERN,
+                    "patternErrorMessage": _REVISION_WORDS,
+                    "default": "main",
+                },
+                "create_pr": {
+                    "description": "Open a pull request on the Hub instead of writing to the branch.",
+                    "type": "boolean",
+                    "default": False,
+                },
+                "tag": {
+                    "description": "A tag for the commit.",
+                    "type": "string",
+                    "pattern": _REVISION_PATTERN,
+                    "patternErrorMessage": _REVISION_WORDS,
+                },
+                "private": {
+                    "description": "Make a new repository private.",
+                    "type": "boolean",
+                    "default": False,
+                },
+            },
         },
         "output": {
             "description": "Folder of the artifacts; artifacts/<name> where absent.",

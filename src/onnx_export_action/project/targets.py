@@ -30,6 +30,16 @@ _NOT_RELATIVE = re.compile(r"[/~\\]|[A-Za-z]:[\\/]")
 _MAX_NEIGHBOURS = 1000
 
 
+class PublishSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The section ``publish`` of a target."""
+
+    repo: str
+    revision: str = "main"
+    create_pr: bool = False
+    tag: str | None = None
+    private: bool = False
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``targets`` with the defaults merged in.
 
@@ -53,6 +63,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     samples: Path | None = None
     tolerance: dict[str, dict[str, OutputTolerance]] = {}
     fail_on: str = "validation"
+    publish: PublishSettings | None = None
     notes: list[str] = []
 
 
@@ -114,6 +125,7 @@ class TargetReader:
             shapes=_shapes(fields),
             tolerance=_tolerance(fields),
             notes=notes,
+            publish=self._publish(fields),
             variants=tuple(fields.plain("variants")) if "variants" in fields else ("fp32",),
             **{key: fields.plain(key) for key in copied if key in fields},
         )
@@ -196,6 +208,17 @@ class TargetReader:
             self._report(node, "output cannot lie inside .git")
         self._outputs.append((name, resolved, node))
         return resolved
+
+    def _publish(self, fields: TargetFields) -> PublishSettings | None:
+        if "publish" not in fields:
+            return None
+        settings = PublishSettings(**fields.plain("publish"))
+        node = fields.node("publish")
+        if fields.text("weights") == "random":
+            self._report(node, "random weights are never published", "use `weights: load`, or remove 'publish'")
+        if settings.create_pr and settings.tag is not None:
+            self._report(node, "a pull request has no commit to tag yet", "remove 'tag' or 'create_pr'")
+        return settings
 
     def _check_engine(self, fields: TargetFields) -> None:
         if "opset" not in fields or "engine" not in fields:

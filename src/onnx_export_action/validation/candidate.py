@@ -55,6 +55,7 @@ def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: 
         path=file.name,
         bytes=_size(file.path),
         sha256=_sha256(file.path),
+        external_sha256=_sha256(_external(file.path)) if _external(file.path).is_file() else None,
         variant=file.variant,
         engine=file.engine,
         opset=file.opset or _opset(file.path),
@@ -360,8 +361,13 @@ def _failure(message: str, hint: str | None = None) -> Failure:
 
 
 def _size(path: Path) -> int:
-    external = path.with_name(f"{path.name}_data")
+    external = _external(path)
     return path.stat().st_size + (external.stat().st_size if external.is_file() else 0)
+
+
+def _external(path: Path) -> Path:
+    """Where the weights of a file beyond 2 GB lie."""
+    return path.with_name(f"{path.name}_data")
 
 
 def _opset(path: Path) -> int:
