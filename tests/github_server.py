@@ -51,6 +51,7 @@ class GitHubServer:
         self.may_write = True
         self.faults: deque[Fault] = deque()
         self.requests: list[tuple[str, str]] = []
+        self.assets: dict[int, dict[str, bytes]] = {}  # by release, name to content
         self.before_create: Callable[[], None] | None = None
         self.body_limit = BODY_LIMIT
         self._next_id = 1
@@ -117,7 +118,28 @@ class GitHubServer:
                 return self._comments(method, int(match[1]), path, query, body)
             if match := re.fullmatch(r"/issues/comments/(\d+)", place):
                 return self._comment(method, int(match[1]), body)
+            if match := re.fullmatch(r"/releases/(\d+)(/assets)?(?:/(.+))?", place):
+                return self._release(method, int(match[1]), bool(match[2]), query | {"place": match[3] or ""}, body)
             return 404, {"message": "Not Found"}, {}
+
+    def _release(
+        self, method: str, number: int, assets: bool, query: dict[str, str], body: Any
+    ) -> tuple[int, Any, dict[str, str]]:
+        kept = self.assets.setdefault(number, {})
+        url = self._url(f"releases/{number}")
+        if not assets:
+            return 200, {"id": number, "url": url, "upload_url": f"{url}/assets{{?name,label}}"}, {}
+        if method == "GET":
+            return 200, [{"name": name, "url": f"{url}/assets/{name}"} for name in kept], {}
+        if not self.may_write:
+            return 403, {"message": "Resource not accessible by integration"}, {}
+        if method == "DELETE":
+            del kept[query["place"]]
+            return 204, None, {}
+        if query["name"] in kept:
+            return 422, {"message": "Validation Failed", "errors": [{"code": "already_exists"}]}, {}
+        kept[query["name"]] = body
+        return 201, {"name": query["name"], "url": f"{url}/assets/{query['name']}"}, {}
 
     def _comments(
         self, method: str, issue: int, path: str, query: dict[str, str], body: Any
@@ -174,7 +196,8 @@ def _handler_of(server: GitHubServer) -> type[BaseHTTPRequestHandler]:
             address = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(address.query).items()}
             length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
+            raw = self.rfile.read(length)
+            body = raw if "/assets" in address.path else json.loads(raw) if raw else None
             fault = server.take_fault(self.command, address.path)
             if fault is not None and not fault.afterwards:
                 return self._fail(fault)

@@ -16,6 +16,7 @@ from onnx_export_action.github.comments import COMMENT_LIMIT, read_marker
 from onnx_export_action.results import Failure, Stage, TargetResult, Verdict, encode, read_result
 from tests.conftest import CheckpointFactory
 from tests.github_server import REPOSITORY, Fault, GitHubServer
+from tests.hub_server import HubServer
 from tests.runner import Runner, Step
 from tests.unit.report.github import Page
 
@@ -202,7 +203,7 @@ def test_a_comment_that_is_there_is_kept_true_when_nothing_changed_any_more(
 @pytest.mark.parametrize(
     ("event", "payload"),
     [
-        ("release", {"action": "published", "release": {"tag_name": "v1"}}),
+        ("release", {"action": "published", "release": {"id": 5, "tag_name": "v1"}}),
         ("schedule", {"schedule": "17 4 * * 1"}),
         ("workflow_dispatch", {"inputs": {}}),
         ("push", {"before": ZERO}),
@@ -437,6 +438,90 @@ def test_when_a_comment_begins(
     server.comments.clear()
     report(failed(result), comment=mode, base_result="base.json")
     assert len(server.bodies()) == failing
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+HUB_REPOSITORY = "team/sentiment-onnx"
+RELEASE = {"action": "published", "release": {"id": 5, "tag_name": "v1"}}
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer() as running:
+        running.add_account("hf_writer", "writer", HUB_REPOSITORY)
+        yield running
+
+
+@pytest.fixture
+def releasing(runner: Runner, workspace: Path, hub: HubServer, tmp_path: Path) -> Runner:
+    """A release of a repository whose target says where to publish, exported and proven by the job before."""
+    (workspace / "onnx-export.yaml").write_text(SETTINGS + f"    publish: {{repo: {HUB_REPOSITORY}, tag: v1}}\n")
+    git(workspace, "commit", "-q", "-a", "-m", "publish")
+    runner.environment |= {"HF_HUB_OFFLINE": "0"} | {
+        name: value for name, value in hub.environment(tmp_path / "hub home").items() if name.startswith("HF_")
+    }
+    return runner
+
+
+def test_a_release_publishes_what_is_proven_and_attaches_the_evidence(
+    releasing: Runner, workspace: Path, hub: HubServer, server: GitHubServer
+) -> None:
+    step = releasing.run("release", RELEASE, command="publish", hub_token="hf_writer")
+    assert step.code == 0, step.log
+    commit = hub.repositories[HUB_REPOSITORY].find("v1")
+    assert commit is not None
+    assert commit.files["onnx/model.onnx"] == (workspace / "artifacts/sentiment/onnx/model.onnx").read_bytes()
+    assert step.outputs["hub-commit-url"].endswith(commit.sha)
+    assert sorted(server.assets[5]) == ["sentiment.manifest.json", "sentiment.result.json"]
+    assert f"`{HUB_REPOSITORY}`" in step.summary
+    assert "hf_writer" not in step.log.replace("::add-mask::hf_writer", "")
+    again = releasing.run("release", RELEASE, command="publish", hub_token="hf_writer")
+    assert again.code == 0, again.log
+    assert "has all of it already" in again.summary
+    assert len(hub.repositories[HUB_REPOSITORY].commits) == 2
+
+
+def test_a_run_that_passes_publishes_where_it_is_asked_to(releasing: Runner, hub: HubServer) -> None:
+    step = releasing.run("push", {"before": ZERO}, publish="true", hub_token="hf_writer")
+    assert step.code == 0, step.log
+    assert step.outputs["verdict"] == "pass"
+    assert "onnx/model.onnx" in hub.repositories[HUB_REPOSITORY].find("main").files
+
+
+def test_a_pull_request_never_publishes(releasing: Runner, workspace: Path, hub: HubServer) -> None:
+    releasing.run("pull_request", pull_request(workspace), publish="true", hub_token="hf_writer", changed_since="none")
+    step = releasing.run("pull_request", pull_request(workspace), command="publish", hub_token="hf_writer")
+    assert step.code == 2
+    assert hub.repositories == {}
+
+
+def test_what_cannot_be_published_fails_the_step_with_its_reason(
+    releasing: Runner, workspace: Path, hub: HubServer, result: TargetResult
+) -> None:
+    refused = releasing.run("release", RELEASE, command="publish", hub_token="hf_unknown")
+    assert refused.code == 4
+    assert any("token" in one.message for one in refused.annotations("error"))
+    (workspace / "models/sentiment/config.json").write_text("{}")
+    dirty = releasing.run("release", RELEASE, command="publish", hub_token="hf_writer")
+    assert dirty.code == 4
+    assert "not what is in the workspace" in dirty.summary
+    git(workspace, "checkout", "-q", ".")
+    (workspace / "artifacts/sentiment.result.json").write_bytes(encode(failed(result)))
+    unproven = releasing.run("release", RELEASE, command="publish", hub_token="hf_writer")
+    assert unproven.code == 4
+    assert "is not proven" in unproven.summary
+    assert hub.repositories == {}
+
+
+def test_a_release_that_takes_no_files_is_told_after_publishing(
+    releasing: Runner, hub: HubServer, server: GitHubServer
+) -> None:
+    server.may_write = False
+    step = releasing.run("release", RELEASE, command="publish", hub_token="hf_writer")
+    assert step.code == 4
+    assert "not attached to the release" in step.summary
+    assert step.outputs["hub-commit-url"]
 
 
 # --- several jobs and policy ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CheckpointFactory
+from tests.hub_server import HubServer
 from tests.models import tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,10 @@ def blocks(language: str) -> list[str]:
 def documented_commands() -> list[str]:
     lines = [line.split("#")[0].strip() for block in blocks("console") for line in block.splitlines()]
     return [line for line in lines if line.startswith(("onnx-export", "python -m onnx_export_action"))]
+
+
+def publish_commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines() if line.startswith("onnx-export publish")]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,8 @@ def test_the_readme_documents_every_command() -> None:
     from onnx_export_action.cli import main
 
     documented = {shlex.split(command)[1] for command in documented_commands() if command.startswith("onnx-export")}
-    assert documented >= set(main.commands) - {"publish", "action"}
+    documented |= {shlex.split(command)[1] for command in publish_commands()}
+    assert documented >= set(main.commands) - {"action"}
 
 
 def test_every_documented_command_works_in_order(repository: Path) -> None:
@@ -72,6 +78,16 @@ def test_every_documented_command_works_in_order(repository: Path) -> None:
         "build/legacy/model.onnx",
     ):
         assert (repository / produced).is_file(), produced
+    with HubServer() as hub:
+        hub.add_account("hf_writer", "writer", "org/sentiment-onnx")
+        environment = hub.environment(repository / "home", token="hf_writer")
+        for command in publish_commands():
+            words = [str(scripts / "onnx-export"), *shlex.split(command)[1:]]
+            done = subprocess.run(words, cwd=repository, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{command}\n{done.stderr[-2000:]}"
+        published = hub.repositories["org/sentiment-onnx"].find("main")
+    assert published is not None
+    assert published.files["onnx/model.onnx"] == (repository / "artifacts/sentiment/onnx/model.onnx").read_bytes()
 
 
 def test_the_library_example_works(repository: Path) -> None:

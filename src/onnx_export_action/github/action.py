@@ -16,6 +16,8 @@ from onnx_export_action.github.annotations import Annotation, Places, print_anno
 from onnx_export_action.github.context import Context, read_context
 from onnx_export_action.github.inputs import Command, Inputs, inside, read_inputs
 from onnx_export_action.github.outcome import Outcome
+from onnx_export_action.github.policy import verdict_of
+from onnx_export_action.github.publishing import publish_targets
 from onnx_export_action.github.result_files import read_results
 from onnx_export_action.github.rights import become_owner_of, hide_environment
 from onnx_export_action.progress import Progress, progress_display
@@ -67,7 +69,7 @@ def _prepare_hub(inputs: Inputs) -> None:
 
 
 def _refuse_strangers_files(inputs: Inputs, context: Context) -> None:
-    if context.strangers_files_with_rights and inputs.command in (Command.RUN, Command.EXPORT, Command.VALIDATE):
+    if context.strangers_files_with_rights and inputs.command not in (Command.PLAN, Command.REPORT):
         raise plan_error(
             f"{inputs.command} would work on a fork's files with the rights of this repository ({context.event})",
             "export in a workflow on pull_request, and comment in one on workflow_run with `command: report`",
@@ -109,7 +111,12 @@ def _run(inputs: Inputs, context: Context) -> Outcome:
             progress=progress.labelled(label),
         )
 
-    return _of_targets(_plan(inputs, context), inputs, one)
+    outcome = _of_targets(_plan(inputs, context), inputs, one)
+    if inputs.publish and inputs.command is Command.RUN and not context.has_pull_request and outcome.settings:
+        passed = {result.target for result in outcome.results if verdict_of(result) is Verdict.PASS}
+        targets = [target for target in outcome.settings.targets if target.name in passed]
+        publish_targets(targets, outcome, inputs, context)
+    return outcome
 
 
 def _validate(inputs: Inputs, context: Context) -> Outcome:
@@ -121,6 +128,19 @@ def _validate(inputs: Inputs, context: Context) -> Outcome:
         )
 
     return _of_targets(_plan(inputs, context), inputs, one)
+
+
+def _publish(inputs: Inputs, context: Context) -> Outcome:
+    """Publish what an earlier job or step has exported and proven."""
+    if context.has_pull_request:
+        raise plan_error("a pull request publishes nothing", "publish on a release or a push to the main branch")
+    settings = _settings(inputs, context)
+    targets = _chosen(inputs, settings)
+    if not any(target.publish is not None for target in targets):
+        raise plan_error("no target has a section `publish`", "add `publish: {repo: org/name}` to a target")
+    outcome = Outcome(settings=settings)
+    publish_targets(targets, outcome, inputs, context)
+    return outcome
 
 
 def _of_targets(outcome: Outcome, inputs: Inputs, work: Callable[[Target, Progress, str], TargetResult]) -> Outcome:
@@ -170,14 +190,16 @@ def _base(inputs: Inputs, context: Context) -> list[TargetResult]:
     return read_results(inputs.base_result, inputs.directory, context.workspace) if inputs.base_result else []
 
 
+def _chosen(inputs: Inputs, settings: Settings) -> list[Target]:
+    known = [target.name for target in settings.targets]
+    unknown = [name for name in inputs.targets if name not in known]
+    if unknown:
+        raise plan_error(f"there is no target {quoted(unknown[0])}", f"targets: {', '.join(known)}")
+    return [target for target in settings.targets if not inputs.targets or target.name in inputs.targets]
+
+
 def _changes(inputs: Inputs, context: Context, settings: Settings, base: list[TargetResult]) -> ChangePlan:
-    targets = list(settings.targets)
-    if inputs.targets:
-        known = {target.name for target in targets}
-        unknown = [name for name in inputs.targets if name not in known]
-        if unknown:
-            raise plan_error(f"there is no target {quoted(unknown[0])}", f"targets: {', '.join(sorted(known))}")
-        targets = [target for target in targets if target.name in inputs.targets]
+    targets = _chosen(inputs, settings)
     since = inputs.changed_since
     if since == "auto":
         since = "none" if inputs.targets or context.base_commit is None else context.base_commit
@@ -192,4 +214,5 @@ _COMMANDS: dict[Command, Callable[[Inputs, Context], Outcome]] = {
     Command.PLAN: _plan,
     Command.VALIDATE: _validate,
     Command.REPORT: _report,
+    Command.PUBLISH: _publish,
 }

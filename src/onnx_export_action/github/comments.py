@@ -1,4 +1,4 @@
-"""The sticky comment: one per key on a pull request, updated in place. The one module that touches PyGithub.
+"""The sticky comment: one per key on a pull request, updated in place.
 
 A comment is ours when its first line is our marker with our key, and its author is the account of our token: anyone
 can copy the marker. Several writers at once end in one comment: each looks again after creating, the oldest stays.
@@ -8,45 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any
 
 import msgspec
-import requests
-from github import Auth, Github, GithubException, GithubRetry, UnknownObjectException
+from github import GithubException, UnknownObjectException
 from github.IssueComment import IssueComment
-from urllib3.connectionpool import ConnectionPool
-from urllib3.exceptions import MaxRetryError, ResponseError
-from urllib3.response import HTTPResponse
 
-from onnx_export_action import __version__
+from onnx_export_action.github.api import GitHubError, github_client, told
 from onnx_export_action.github.context import Head
 
 COMMENT_LIMIT = 60_000  # GitHub takes 65,536 characters
-_REQUEST_SECONDS = 15
-_TOTAL_SECONDS = 120.0
-_ATTEMPTS = 6
 _MAX_PULL_REQUESTS = 300
 _MAX_MARKER = 500
 _MARKER_START = "<!-- onnx-export-action "
 _MARKER_END = " -->"
 _WORKFLOW_ACCOUNT = "github-actions[bot]"
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _UNPROCESSABLE, _TOO_MANY = 401, 403, 404, 422, 429
-
-
-class CommentError(Exception):
-    """The comment could not be written; ``forbidden`` when the token lacks the right to."""
-
-    def __init__(self, message: str, hint: str | None = None, *, forbidden: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.forbidden = forbidden
+_UNPROCESSABLE = 422
 
 
 class Change(enum.StrEnum):
@@ -93,29 +74,19 @@ def read_marker(body: str | None) -> Marker | None:
 class PullRequests:
     """The pull requests of one repository, over GitHub's API.
 
-    Every method raises :class:`CommentError`. 5xx, rate limits and lost connections are tried again, with growing
-    waits, for two minutes in all.
+    Every method raises :class:`GitHubError`.
     """
 
     def __init__(self, *, api_url: str, repository: str, token: str, ca_bundle: Path | None = None) -> None:
-        self._github = Github(
-            auth=Auth.Token(token),
-            base_url=api_url.rstrip("/"),
-            timeout=_REQUEST_SECONDS,
-            per_page=100,
-            user_agent=f"onnx-export-action/{__version__}",
-            verify=True if ca_bundle is None else str(ca_bundle),
-            retry=_BoundedRetry(deadline=time.monotonic() + _TOTAL_SECONDS),
-            lazy=True,
-        )
+        self._github = github_client(api_url=api_url, token=token, ca_bundle=ca_bundle)
         self._repository = self._github.get_repo(repository)
 
     def find(self, head: Head) -> int:
         """Number of the one open pull request whose newest commit is ``head``, from that very repository."""
         if not head.repository or not head.branch:
-            raise CommentError("the branch of the pull request was deleted")
+            raise GitHubError("the branch of the pull request was deleted")
         wanted = head.repository.casefold()
-        with _told():
+        with told():
             candidates = self._repository.get_pulls(state="open", head=f"{head.repository.split('/')[0]}:{head.branch}")
             numbers = [
                 pull.number
@@ -124,10 +95,10 @@ class PullRequests:
             ]
         if len(numbers) > 1:
             listed = ", ".join(f"{number}" for number in sorted(numbers))
-            raise CommentError(f"the commit {head.commit} is the newest of several pull requests: {listed}")
+            raise GitHubError(f"the commit {head.commit} is the newest of several pull requests: {listed}")
         if not numbers:
             message = f"no open pull request has the commit {head.commit} as its newest"
-            raise CommentError(message, "it was closed, or has newer commits, whose own run reports")
+            raise GitHubError(message, "it was closed, or has newer commits, whose own run reports")
         return numbers[0]
 
     def write(self, number: int, marker: Marker, text: Callable[[int], str], *, create: bool) -> Written:
@@ -135,7 +106,7 @@ class PullRequests:
 
         Without ``create`` only a comment that is there is changed.
         """
-        with _told():
+        with told():
             mine = self._mine(number, marker.key)
             if mine:
                 return self._keep_true(mine, marker, text)
@@ -209,62 +180,3 @@ def _shortened(send: Callable[[int], Any]) -> Any:
         if error.status != _UNPROCESSABLE:
             raise
         return send(COMMENT_LIMIT // 2)
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Say in words for the workflow's author what GitHub or the network answered."""
-    try:
-        yield
-    except GithubException as error:
-        raise _explained(error) from error
-    except requests.RequestException as error:
-        raise CommentError(f"GitHub did not answer: {type(error).__name__}", "run the job again") from error
-
-
-def _explained(error: GithubException) -> CommentError:
-    said = error.data.get("message") if isinstance(error.data, dict) else None
-    message = f"GitHub answered {error.status}: {said or error.message or 'no reason given'}"
-    if "rate limit" in message.lower() or error.status == _TOO_MANY:
-        return CommentError(message, "too many requests were made with this token: run the job again later")
-    if error.status in (_FORBIDDEN, _NOT_FOUND):
-        hint = "the job needs `permissions: pull-requests: write`; runs for forks and Dependabot never have it"
-        return CommentError(message, hint, forbidden=True)
-    if error.status == _UNAUTHORIZED:
-        return CommentError(message, "the token is wrong or has expired", forbidden=True)
-    return CommentError(message)
-
-
-class _BoundedRetry(GithubRetry):
-    """PyGithub's rules of what to try again, for every method that we use, and never beyond ``deadline``.
-
-    A POST whose connection was lost may have arrived: :meth:`PullRequests.write` removes what came twice.
-    """
-
-    def __init__(self, *, deadline: float, **options: Any) -> None:
-        self.deadline = deadline
-        options.setdefault("total", _ATTEMPTS)
-        options.setdefault("backoff_factor", 0.5)
-        options["status_forcelist"] = [_TOO_MANY, *range(500, 600)]
-        options["allowed_methods"] = ("GET", "POST", "PATCH", "DELETE")
-        super().__init__(**options)
-
-    def new(self, **changes: Any) -> _BoundedRetry:
-        return super().new(deadline=self.deadline, **changes)
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: HTTPResponse | None = None,  # type: ignore[override]  # as GithubRetry declares it
-        error: Exception | None = None,
-        _pool: ConnectionPool | None = None,
-        _stacktrace: TracebackType | None = None,
-    ) -> Self:
-        """The state for the next attempt; gives up when its wait would end after the deadline."""
-        retry = cast(Self, super().increment(method, url, response, error, _pool, _stacktrace))
-        asked = None if response is None else retry.get_retry_after(response)
-        if time.monotonic() + (asked or retry.get_backoff_time()) > self.deadline:
-            reason = error or ResponseError("no time is left to try again")
-            raise MaxRetryError(_pool, url, reason)  # type: ignore[arg-type]  # None where urllib3 gives none
-        return retry

@@ -70,6 +70,7 @@ class Context:
     pull_request: PullRequest | None = None
     head: Head | None = None
     base_commit: str | None = None
+    release: int | None = None
 
     @property
     def run_url(self) -> str:
@@ -116,6 +117,7 @@ def read_context(environment: Mapping[str, str]) -> Context:
         pull_request=details.pull_request,
         head=details.head,
         base_commit=details.base_commit,
+        release=details.release,
     )
 
 
@@ -126,6 +128,7 @@ class _Details:
     pull_request: PullRequest | None = None
     head: Head | None = None
     base_commit: str | None = None
+    release: int | None = None
 
 
 class _Repository(msgspec.Struct):
@@ -178,6 +181,14 @@ class _MergeGroupEvent(msgspec.Struct):
     merge_group: _MergeGroup
 
 
+class _Release(msgspec.Struct):
+    id: int
+
+
+class _ReleaseEvent(msgspec.Struct):
+    release: _Release
+
+
 def _details(event: str, environment: Mapping[str, str]) -> _Details:
     if event in ("pull_request", "pull_request_target"):
         return _of_pull_request(_payload(environment, _PullRequestEvent), environment.get("GITHUB_ACTOR", ""))
@@ -186,6 +197,8 @@ def _details(event: str, environment: Mapping[str, str]) -> _Details:
     if event == "push":
         before = _payload(environment, _PushEvent).before
         return _Details(base_commit=None if before == _NO_COMMIT else before)
+    if event == "release":
+        return _Details(release=_payload(environment, _ReleaseEvent).release.id)
     if event == "merge_group":
         return _Details(base_commit=_payload(environment, _MergeGroupEvent).merge_group.base_sha)
     return _Details()

@@ -29,6 +29,7 @@ class Command(enum.StrEnum):
     EXPORT = "export"
     VALIDATE = "validate"
     REPORT = "report"
+    PUBLISH = "publish"
 
 
 class CommentMode(enum.StrEnum):
@@ -79,7 +80,8 @@ INPUTS = (
     Input(
         "command",
         "What to do. run: plan, export, prove and report. plan: say what changed. export: export and prove, without "
-        "a comment. validate: prove the files that are there. report: one report and comment over `results`.",
+        "a comment. validate: prove the files that are there. report: one report and comment over `results`. "
+        "publish: put the proven files where each target's `publish` says, and attach results to a release.",
         Command.RUN,
         _values(Command),
     ),
@@ -123,7 +125,18 @@ INPUTS = (
     ),
     Input("allow-remote-code", "Run Python code from the models' repositories.", "false", _BOOLEAN),
     Input("github-token", "Token for the comment; needs `pull-requests: write`.", "${{ github.token }}", secret=True),
-    Input("hub-token", "Token to read private or gated models from the Hugging Face Hub.", secret=True),
+    Input(
+        "hub-token",
+        "Token of the Hugging Face Hub: to read private or gated models, and to publish where the workflow is no "
+        "trusted publisher.",
+        secret=True,
+    ),
+    Input(
+        "publish",
+        "With `command: run`: also publish the targets that pass, on every event but pull requests.",
+        "false",
+        _BOOLEAN,
+    ),
     Input(
         "cache-directory",
         "Folder inside the workspace for downloads from the Hub, to be kept by actions/cache.",
@@ -139,10 +152,9 @@ OUTPUTS = (
     Output("matrix", "JSON for `strategy.matrix`: one entry a target that changed, with `name` and `targets`."),
     Output("targets", "JSON list of the targets that changed; all of them where nothing is compared."),
     Output("changed", "true when there is something to export, else false."),
+    Output("hub-commit-url", "Addresses of the commits or pull requests on the Hub, one a line; empty where none."),
     Output("comment-url", "Address of the comment, empty where none was written."),
 )
-
-NOT_AVAILABLE = {"command": ("publish",)}  # a line leaves when its feature arrives
 
 
 @dataclass(frozen=True)
@@ -163,6 +175,7 @@ class Inputs:
     require_comment: bool
     fail_on: FailOn
     allow_remote_code: bool
+    publish: bool
     cache_directory: Path | None
     github_token: str | None = field(repr=False)
     hub_token: str | None = field(repr=False)
@@ -201,6 +214,7 @@ def read_inputs(workspace: Path) -> Inputs:
         require_comment=values["require-comment"] in _TRUE,
         fail_on=FailOn(values["fail-on"]),
         allow_remote_code=values["allow-remote-code"] in _TRUE,
+        publish=values["publish"] in _TRUE,
         cache_directory=_folder("cache-directory", values["cache-directory"], directory, workspace),
         github_token=values["github-token"] or None,
         hub_token=values["hub-token"] or None,
@@ -242,8 +256,6 @@ def _refuse_unknown_value(declared: Input, value: str) -> None:
         return
     if declared.choices == _BOOLEAN and value in _TRUE | _FALSE:
         return
-    if value in NOT_AVAILABLE.get(declared.name, ()):
-        raise plan_error(f"{declared.name}: {value} is not available in this version")
     meant = did_you_mean(value, declared.choices)
     valid = f"values: {', '.join(declared.choices)}"
     raise plan_error(f"{declared.name} cannot be {quoted(value)}", f"{meant} {valid}" if meant else valid)

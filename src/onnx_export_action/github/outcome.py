@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onnx_export_action.errors import ExportError
+from onnx_export_action.hub.publish import Publication
 from onnx_export_action.project.plan_changes import ChangePlan
 from onnx_export_action.project.problems import Problem
 from onnx_export_action.project.settings import Settings
@@ -14,7 +16,10 @@ from onnx_export_hooks.findings import Finding
 
 @dataclass
 class Outcome:
-    """``plan`` and ``settings`` are None where nothing was planned; ``problems`` are those of the configuration."""
+    """``plan`` and ``settings`` are None where nothing was planned; ``problems`` are those of the configuration.
+
+    ``publications`` and ``unpublished`` are by target: what was published, and why something was not.
+    """
 
     results: list[TargetResult] = field(default_factory=list)
     base: list[TargetResult] = field(default_factory=list)
@@ -24,3 +29,5 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
     artifacts: list[Path] = field(default_factory=list)
     result_files: list[Path] = field(default_factory=list)
+    publications: dict[str, Publication] = field(default_factory=dict)
+    unpublished: dict[str, ExportError] = field(default_factory=dict)

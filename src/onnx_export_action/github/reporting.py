@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import msgspec
 
+from onnx_export_action.errors import ExportError
 from onnx_export_action.github import toolkit
-from onnx_export_action.github.annotations import Places, of_findings, of_problems, of_results, print_annotations
-from onnx_export_action.github.comments import Change, CommentError, Marker, PullRequests, Written
+from onnx_export_action.github.annotations import (
+    Annotation,
+    Places,
+    of_findings,
+    of_problems,
+    of_results,
+    print_annotations,
+)
+from onnx_export_action.github.api import GitHubError, authorities
+from onnx_export_action.github.comments import Change, Marker, PullRequests, Written
 from onnx_export_action.github.context import Context
 from onnx_export_action.github.inputs import Command, CommentMode, Inputs
 from onnx_export_action.github.outcome import Outcome
@@ -36,7 +43,7 @@ SUMMARY_BYTES = 900 * 1024  # GitHub drops a summary of more than 1 MiB unseen
 REPORT_NAME = "onnx-export-report.md"
 COMMENT_NAME = "onnx-export-comment.md"
 _FORKS = "https://github.com/org/onnx-export-action/blob/v1/docs/action.md#forks"
-_SILENT = (Command.PLAN, Command.EXPORT)
+_SILENT = (Command.PLAN, Command.EXPORT, Command.PUBLISH)
 
 
 def report(outcome: Outcome, inputs: Inputs, context: Context, places: Places, folder: Path) -> ExitCode:
@@ -50,13 +57,16 @@ def report(outcome: Outcome, inputs: Inputs, context: Context, places: Places, f
         [
             *of_problems(outcome.problems, places),
             *of_results(results, worse, places),
+            *(Annotation("error", _words(error), title=name) for name, error in outcome.unpublished.items()),
             *of_findings(outcome.findings, places),
         ]
     )
     exit_code = exit_code_of(outcome.results, outcome.base, inputs.fail_on)
+    if outcome.unpublished and exit_code is ExitCode.PASSED:
+        exit_code = ExitCode.PUBLISHING
     try:
         written = _comment(outcome, inputs, context)
-    except CommentError as error:
+    except GitHubError as error:
         _tell_of_missing_comment(error, context, outcome, folder)
         return ExitCode.PUBLISHING if inputs.require_comment and exit_code is ExitCode.PASSED else exit_code
     toolkit.set_output("comment-url", written.url)
@@ -72,13 +82,32 @@ def summary(outcome: Outcome, limit: int) -> str:
     return text
 
 
+def _words(error: ExportError) -> str:
+    return error.message if error.hint is None else f"{error.message}: {error.hint}"
+
+
+def _published(outcome: Outcome) -> str:
+    """What was published where, and what was not, as Markdown."""
+    lines = []
+    for name, one in outcome.publications.items():
+        place = f"{code(one.destination.repo)} at {code(one.destination.revision)}"
+        what = f"published to {place}: {code(one.url)}" if one.url else f"{place} has all of it already"
+        lines.append(f"- ✅ {code(name)}: {what}")
+        lines += [f"  - {code(note, PROSE_LIMIT)}" for note in one.notes]
+    lines += [f"- ❌ {code(name)}: {code(_words(error), PROSE_LIMIT)}" for name, error in outcome.unpublished.items()]
+    return "\n#### On the Hub\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
 def _text(outcome: Outcome, limit: int | None = None) -> str:
     """The report, or the plan where nothing was exported; a limited text leaves the plan's details out."""
     plan = outcome.plan
     if outcome.results:
         kept = "" if plan is None or len(plan.changed) == len(plan.targets) else f"\n{plan_headline(plan)}\n"
+        kept += _published(outcome)
         room = None if limit is None else limit - len(kept)
         return render_markdown(outcome.results, base=comparable(outcome.base, outcome.results), limit=room) + kept
+    if outcome.publications or outcome.unpublished:
+        return f"### {len(outcome.publications)} published, {len(outcome.unpublished)} not\n{_published(outcome)}"
     if plan is None:
         return "### Nothing was checked\n"
     whole = render_plan(plan)
@@ -99,6 +128,7 @@ def _set_outputs(outcome: Outcome, context: Context, folder: Path) -> None:
     toolkit.set_output("matrix", planned.matrix() if planned else '{"include": []}')
     toolkit.set_output("targets", msgspec.json.encode(changed).decode())
     toolkit.set_output("changed", "true" if changed else "false")
+    toolkit.set_output("hub-commit-url", "\n".join(one.url for one in outcome.publications.values() if one.url))
 
 
 def _paths(paths: Sequence[Path], context: Context) -> str:
@@ -109,7 +139,7 @@ def _comment(outcome: Outcome, inputs: Inputs, context: Context) -> Written:
     """Keep the pull request's comment true.
 
     Raises:
-        CommentError: it could not be written.
+        GitHubError: it could not be written.
     """
     nobody = Written(Change.NONE)
     if inputs.comment is CommentMode.NEVER or inputs.command in _SILENT:
@@ -117,10 +147,10 @@ def _comment(outcome: Outcome, inputs: Inputs, context: Context) -> Written:
     if not context.has_pull_request:
         return nobody
     if not context.may_comment:
-        raise CommentError("a pull request from a fork, or of Dependabot, has a token that may not comment")
+        raise GitHubError("a pull request from a fork, or of Dependabot, has a token that may not comment")
     if inputs.github_token is None:
-        raise CommentError("there is no token to comment with", "give `github-token`, or set `comment: never`")
-    with _authorities(inputs) as bundle:
+        raise GitHubError("there is no token to comment with", "give `github-token`, or set `comment: never`")
+    with authorities(inputs.ca_certificate) as bundle:
         pull_requests = PullRequests(
             api_url=context.api_url, repository=context.repository, token=inputs.github_token, ca_bundle=bundle
         )
@@ -136,7 +166,7 @@ def _number(context: Context, pull_requests: PullRequests) -> int:
     if context.head is not None:
         return pull_requests.find(context.head)
     message = "the event belongs to no pull request"
-    raise CommentError(message)
+    raise GitHubError(message)
 
 
 def _wants_comment(outcome: Outcome, mode: CommentMode) -> bool:
@@ -168,7 +198,7 @@ def _without_times(result: TargetResult) -> TargetResult:
     return msgspec.structs.replace(result, timings={}, peak_rss_bytes=None, files=files)
 
 
-def _tell_of_missing_comment(error: CommentError, context: Context, outcome: Outcome, folder: Path) -> None:
+def _tell_of_missing_comment(error: GitHubError, context: Context, outcome: Outcome, folder: Path) -> None:
     """The comment as a file, and in log and summary how it can be written after all."""
     write_file(folder / COMMENT_NAME, _text(outcome, 60_000).encode(errors="replace"))
     place = _paths([folder / COMMENT_NAME], context)
@@ -180,17 +210,3 @@ def _tell_of_missing_comment(error: CommentError, context: Context, outcome: Out
         f"It lies in {code(place)}. A second workflow, on `workflow_run`, can write it from the results of this one: "
         f"[two stages for forks]({_FORKS}).\n"
     )
-
-
-@contextmanager
-def _authorities(inputs: Inputs) -> Iterator[Path | None]:
-    """A file with the public certificate authorities and the operator's own; None where the usual ones do."""
-    if inputs.ca_certificate is None:
-        yield None
-        return
-    import certifi
-
-    with tempfile.TemporaryDirectory(prefix="onnx-export-ca-") as folder:
-        bundle = Path(folder) / "authorities.pem"
-        bundle.write_text(f"{certifi.contents()}\n{inputs.ca_certificate}\n", encoding="utf-8")
-        yield bundle

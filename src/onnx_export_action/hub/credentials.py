@@ -31,9 +31,18 @@ def token_for(repo: str, given: str | None = None) -> str:
             return str(get_token())
         except (OIDCError, HfHubHTTPError, KeyError) as error:
             refused = type(error).__name__
+        except Exception as error:
+            if not is_of_the_network(error):
+                raise
+            refused = type(error).__name__
     os.environ.pop("HF_OIDC_RESOURCE", None)
     token = given or get_token()
     if token is None:
         said = f"there is no token to publish to {repo} with"
         raise publish_error(said if refused is None else f"{said}: the Hub refused the workflow ({refused})", _ADVICE)
     return token
+
+
+def is_of_the_network(error: Exception) -> bool:
+    """Errors of the client's transport (httpx, or httpx2 since huggingface_hub 2), which it lets through."""
+    return any(base.__module__.partition(".")[0] in ("httpx", "httpx2") for base in type(error).__mro__)

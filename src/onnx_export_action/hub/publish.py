@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnx_export_action.hub.credentials import token_for
+from onnx_export_action.hub.credentials import is_of_the_network, token_for
 from onnx_export_action.hub.model_card import CARD_NAME, card_with_section
 from onnx_export_action.hub.proof import ProvenFile, git_blob_sha1, proven_files, publish_error
 from onnx_export_action.results import TargetResult
@@ -300,14 +300,9 @@ def _told(destination: Destination) -> Iterator[None]:
     except OSError as error:
         raise publish_error(f"{error.filename or destination.repo}: {error.strerror or error}") from error
     except Exception as error:
-        if not _is_of_the_network(error):
+        if not is_of_the_network(error):
             raise
         raise _AgainError(f"the Hub did not answer ({type(error).__name__})") from error
-
-
-def _is_of_the_network(error: Exception) -> bool:
-    """Errors of the client's transport (httpx, or httpx2 since huggingface_hub 2), which it lets through."""
-    return any(base.__module__.partition(".")[0] in ("httpx", "httpx2") for base in type(error).__mro__)
 
 
 def _explained(error: HfHubHTTPError, repo: str) -> Exception:

@@ -122,6 +122,15 @@ def plan_changes(
     return ChangePlan(targets=planned, base=base, notes=unpinned)
 
 
+def changed_since_commit(config: Path) -> list[str]:
+    """Files that git keeps and that differ from the newest commit, in the repository of ``config``.
+
+    Raises:
+        ExportError: ``config`` is in no git repository.
+    """
+    return _Repository(config).uncommitted()
+
+
 def _section_reasons(before: dict[str, Plain] | None, now: dict[str, Plain] | None, name: str) -> list[str]:
     if before is None or now is None:
         return ["the base has no configuration that can be read"]
@@ -255,6 +264,11 @@ class _Repository:
         untracked = self._ask("ls-files", "-z", "--others", "--exclude-standard")
         names = (differing + untracked).split(b"\0")
         return sorted({os.fsdecode(name) for name in names if name})
+
+    def uncommitted(self) -> list[str]:
+        """Files that git keeps and that differ from the newest commit."""
+        options = ("--name-only", "-z", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
+        return [os.fsdecode(name) for name in self._ask("diff", *options, "HEAD").split(b"\0") if name]
 
     def changed_pins(self, commit: str, changed: Sequence[str]) -> list[str]:
         """One reason for all targets when a line that pins a package which shapes an export changed."""

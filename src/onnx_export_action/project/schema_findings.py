@@ -23,6 +23,7 @@ _TYPE_WORDS = {
     "number": "a number",
     "object": "a mapping",
     "array": "a list",
+    "boolean": "true or false",
 }
 _BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "greater than"}
 _MISSING = {"version": "version: 1", "targets": "targets: [...]", "name": "name: ...", "model": "model: ..."}
