@@ -23,8 +23,9 @@ Run = Callable[..., Arrays]
 class Exported:
     """A tiny model, and the ONNX files that were made of it."""
 
-    def __init__(self, model: Any, folder: Path) -> None:
+    def __init__(self, model: Any, folder: Path, notes: list[str]) -> None:
         self.model = model
+        self.notes = notes
         self.names = {path.stem for path in folder.glob("*.onnx")}
         self._folder = folder
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
@@ -53,7 +54,7 @@ def exported(model_class: Any, task: str, folder: Path, **changes: Any) -> Expor
     request = Request(name="tiny", model=str(folder / "model"), destination=folder / "made", task=task)
     result = export_and_check(request, progress=lambda _: None)
     assert result.verdict is Verdict.PASS, reason_of(result)
-    return Exported(model, folder / "made" / "onnx")
+    return Exported(model, folder / "made" / "onnx", result.notes)
 
 
 @pytest.fixture(autouse=True)
@@ -163,6 +164,7 @@ def test_vits_leaves_to_chance_what_the_caller_does_not_fix(tmp_path: Path) -> N
     from transformers import VitsModel
 
     files = exported(VitsModel, "text-to-audio", tmp_path)
+    assert any("noise_scale" in note and "chance" in note for note in files.notes)
     ids = torch.randint(2, 30, (2, 9))
     text = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     silent = {name: np.array(0, np.float32) for name in ("noise_scale", "noise_scale_duration")}

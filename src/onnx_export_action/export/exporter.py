@@ -104,6 +104,9 @@ class _Exporter:
         with patched(onnx_config.patching_specs, self._loaded.model):
             graph, engine = self._graph(name, call)
         self._write(name, graph, [name], engine)
+        if call.defaults:
+            inputs = ", ".join(call.defaults)
+            self.notes.append(f"{name}: {inputs} may be left out; it is proven where they leave nothing to chance")
         if name in (DECODER, DECODER_WITH_PAST):
             self._decoders[name] = graph, engine
 
