@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from onnx_export_action.errors import ExportError
+from onnx_export_action.export.outcome import COMPONENTS_OF_FILE
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
 from tests.unit.onnx_config.configs import bart_config, clip_config, text_config, vit_config, wav2vec2_config
 from tests.unit.onnx_config.signatures import signature
@@ -527,3 +528,5 @@ def test_the_readme_names_the_files_of_models_that_are_split() -> None:
     ):
         files = set(files_of(model_type, task, config)) - decoders
         assert files <= set(re.findall(r"`(\w+)`", rows[model_type]))
+        # So that `onnx-export validate` knows them on disk.
+        assert files <= set(COMPONENTS_OF_FILE)
