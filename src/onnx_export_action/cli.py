@@ -20,8 +20,9 @@ import click
 from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.installing import require_writable_file, write_file
+from onnx_export_action.policy import comparable, exit_code_of
 from onnx_export_action.progress import printable, progress_display
-from onnx_export_action.results import ExitCode, Stage, TargetResult, encode, exit_code, read_result, result_schema
+from onnx_export_action.results import ExitCode, FailOn, Stage, TargetResult, encode, read_result, result_schema
 
 if TYPE_CHECKING:
     from onnx_export_action.project.plan_changes import ChangePlan
@@ -129,18 +130,37 @@ _config_option = click.option(
 )
 
 
+_fail_on_option = click.option(
+    "--fail-on",
+    type=click.Choice([word.value for word in FailOn]),
+    callback=lambda _context, _option, word: None if word is None else FailOn(word),
+    help="What fails the command, instead of each target's own fail_on.",
+)
+_base_option = click.option(
+    "--base",
+    "base",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Result of the base branch or the last release to compare with; may be repeated.",
+)
+
+
 @main.command()
 @_config_option
 @click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target; may be repeated.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of all artifacts, instead of each 'output'.")
 @click.option("--changed-since", metavar="REF", help="Only targets that changed since this commit or branch.")
 @click.option("--trust-remote-code", is_flag=True, help="Run Python code from the models' repositories.")
+@_base_option
+@_fail_on_option
 def run(
     config_path: Path,
     names: tuple[str, ...],
     output: Path | None,
     changed_since: str | None,
     trust_remote_code: bool,
+    base: tuple[Path, ...],
+    fail_on: FailOn | None,
 ) -> ExitCode:
     """Export and prove every target of onnx-export.yaml; the report goes to stdout.
 
@@ -149,6 +169,7 @@ def run(
     from onnx_export_action.report.plan import plan_headline
     from onnx_export_action.stages import run_target
 
+    before = [_read(path) for path in base]
     targets, plan = _planned(config_path, names, changed_since)
     if not targets:
         click.echo(f"### {plan_headline(plan)}")
@@ -161,7 +182,7 @@ def run(
             result = run_target(target, output, config_path, trust_remote_code=trust_remote_code, progress=shown)
             results.append(result)
             progress.finished(label, result)
-    return _report_and_judge(results)
+    return _report_and_judge(results, before, fail_on)
 
 
 @main.command()
@@ -338,13 +359,15 @@ def _finish(result: TargetResult, result_json: Path | None) -> ExitCode:
     return _report_and_judge([result])
 
 
-def _report_and_judge(results: list[TargetResult]) -> ExitCode:
+def _report_and_judge(
+    results: list[TargetResult], base: Sequence[TargetResult] = (), fail_on: FailOn | None = None
+) -> ExitCode:
     from onnx_export_action.report.render import render_markdown
 
-    click.echo(render_markdown(results))
+    click.echo(render_markdown(results, base=comparable(base, results)))
     for result in results:
         complain_of(result)
-    return exit_code(results)
+    return exit_code_of(results, base, fail_on)
 
 
 def complain_of(result: TargetResult) -> None:
@@ -361,13 +384,7 @@ def complain_of(result: TargetResult) -> None:
     metavar="RESULT_JSON...",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option(
-    "--base",
-    "base",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Result of the base branch to compare with; may be repeated.",
-)
+@_base_option
 @click.option(
     "--format",
     "report_format",
@@ -377,21 +394,23 @@ def complain_of(result: TargetResult) -> None:
     help="Format of the report.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
-def report(results: tuple[Path, ...], base: tuple[Path, ...], report_format: str, output: Path | None) -> ExitCode:
+@_fail_on_option
+def report(
+    results: tuple[Path, ...], base: tuple[Path, ...], report_format: str, output: Path | None, fail_on: FailOn | None
+) -> ExitCode:
     """Render results as one report; exits as the verdicts say."""
     from onnx_export_action.report.render import render_json, render_markdown
 
     if report_format in _NOT_YET:
         raise click.UsageError(f"{_NOT_YET[report_format]} is not available in this version")
-    if base:
-        raise click.UsageError("--base is not available in this version")
-    read = [_read(path) for path in results]
-    text = render_markdown(read) if report_format == "markdown" else render_json(read)
+    read, before = [_read(path) for path in results], [_read(path) for path in base]
+    render = render_markdown if report_format == "markdown" else render_json
+    text = render(read, base=before)
     if output is None:
         click.echo(text)
     else:
         write_file(output, text.encode())
-    return exit_code(read)
+    return exit_code_of(read, before, fail_on)
 
 
 def _read(path: Path) -> TargetResult:

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from onnx_export_action.cli import ForUsers, complain_of
+from onnx_export_action.policy import exit_code_of
 from onnx_export_action.progress import printable, progress_display
 from onnx_export_action.project.manifest import MANIFEST_NAME, Manifest, TensorRecord, read_manifest
 from onnx_export_action.project.plan import OutputTolerance
@@ -23,7 +24,6 @@ from onnx_export_action.results import (
     OutputResult,
     TargetResult,
     Verdict,
-    exit_code,
 )
 
 _NO_EFFECT = "Accepted for old scripts; it has no effect here."
@@ -90,7 +90,7 @@ def main(
         for line in _log(result, read_manifest(output / MANIFEST_NAME), output):
             click.echo(line)
     complain_of(result)
-    return exit_code([result])
+    return exit_code_of([result])
 
 
 def _log(result: TargetResult, manifest: Manifest, folder: Path) -> Iterator[str]:

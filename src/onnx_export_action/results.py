@@ -46,6 +46,15 @@ class ExitCode(enum.IntEnum):
     INTERRUPTED = 130
 
 
+class FailOn(enum.StrEnum):
+    """What makes a run fail; each word includes the one before it, but for never."""
+
+    EXPORT = "export"
+    VALIDATION = "validation"
+    REGRESSION = "regression"
+    NEVER = "never"
+
+
 class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of all result structs: keyword only, unknown fields refused."""
 
@@ -186,6 +195,7 @@ class TargetResult(_Struct):
     failure: Failure | None = None
     notes: list[str] = []
     reproduce: str | None = None
+    fail_on: FailOn = FailOn.VALIDATION
 
 
 def overall_verdict(verdicts: Iterable[Verdict]) -> Verdict:
@@ -194,15 +204,6 @@ def overall_verdict(verdicts: Iterable[Verdict]) -> Verdict:
     if not seen or Verdict.ERROR in seen:
         return Verdict.ERROR
     return Verdict.FAIL if Verdict.FAIL in seen else Verdict.PASS
-
-
-def exit_code(results: Iterable[TargetResult]) -> ExitCode:
-    """Exit code for a set of targets: a plan that cannot be carried out, then errors, then wrong files."""
-    seen = list(results)
-    if any(result.failure is not None and result.failure.stage is Stage.PLAN for result in seen):
-        return ExitCode.USAGE
-    verdict = overall_verdict(result.verdict for result in seen)
-    return {Verdict.PASS: ExitCode.PASSED, Verdict.FAIL: ExitCode.FAILED, Verdict.ERROR: ExitCode.ERROR}[verdict]
 
 
 def encode(value: msgspec.Struct) -> bytes:

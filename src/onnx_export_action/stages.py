@@ -43,6 +43,7 @@ from onnx_export_action.project.manifest import (
 from onnx_export_action.project.plan import Job, OutputTolerance
 from onnx_export_action.project.settings import Target
 from onnx_export_action.results import (
+    FailOn,
     Failure,
     FileResult,
     ModelInfo,
@@ -85,6 +86,7 @@ class Request:
     default_tolerance: OutputTolerance = field(default_factory=OutputTolerance)
     trust_remote_code: bool = False
     flat_layout: bool = False
+    fail_on: FailOn = FailOn.VALIDATION
     notes: list[str] = field(default_factory=list)
 
 
@@ -103,6 +105,7 @@ def request_of(target: Target, destination: Path, *, trust_remote_code: bool) ->
         samples=target.samples,
         tolerance=target.tolerance.get("fp32", {}),
         trust_remote_code=trust_remote_code,
+        fail_on=target.fail_on,
         notes=target.notes,
     )
 
@@ -279,6 +282,7 @@ def _unproven(request: Request) -> TargetResult:
         verdict=Verdict.ERROR,
         seed=request.seed,
         notes=list(request.notes),
+        fail_on=request.fail_on,
     )
 
 

@@ -16,10 +16,10 @@ from onnx_export_action.github.annotations import Annotation, Places, print_anno
 from onnx_export_action.github.context import Context, read_context
 from onnx_export_action.github.inputs import Command, Inputs, inside, read_inputs
 from onnx_export_action.github.outcome import Outcome
-from onnx_export_action.github.policy import verdict_of
 from onnx_export_action.github.publishing import publish_targets
 from onnx_export_action.github.result_files import read_results
 from onnx_export_action.github.rights import become_owner_of, hide_environment
+from onnx_export_action.policy import verdict_of
 from onnx_export_action.progress import Progress, progress_display
 from onnx_export_action.project.plan_changes import ChangePlan, plan_changes, plan_everything
 from onnx_export_action.project.problems import quoted

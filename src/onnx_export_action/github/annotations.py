@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnx_export_action.github import toolkit
-from onnx_export_action.github.policy import verdict_of
+from onnx_export_action.policy import verdict_of
 from onnx_export_action.project.problems import Problem
 from onnx_export_action.project.settings import Target
 from onnx_export_action.report.compare import FileChange

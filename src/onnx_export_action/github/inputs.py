@@ -15,6 +15,7 @@ from pathlib import Path
 from onnx_export_action.errors import plan_error
 from onnx_export_action.github import toolkit
 from onnx_export_action.project.problems import did_you_mean, nearest, quoted
+from onnx_export_action.results import FailOn
 
 _COMMENT_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]{0,63}(?:-[A-Za-z0-9._]{1,63}){0,8}")
 _TRUE = frozenset({"true", "True", "TRUE"})  # YAML 1.2's core schema, as the toolkits of GitHub read it
@@ -38,15 +39,6 @@ class CommentMode(enum.StrEnum):
     ALWAYS = "always"
     ON_CHANGE = "on-change"
     ON_FAILURE = "on-failure"
-    NEVER = "never"
-
-
-class FailOn(enum.StrEnum):
-    """What makes the step fail; each word includes the one before it, but for never."""
-
-    EXPORT = "export"
-    VALIDATION = "validation"
-    REGRESSION = "regression"
     NEVER = "never"
 
 
@@ -119,9 +111,9 @@ INPUTS = (
     Input(
         "fail-on",
         "What fails the step. export: an export that did not run. validation: also a wrong file. regression: also a "
-        "file that became worse than `base-result`. never: nothing but a mistake in the inputs or the configuration.",
-        FailOn.VALIDATION,
-        _values(FailOn),
+        "file that became worse than `base-result`. never: nothing but a mistake in the inputs or the configuration. "
+        "Where it is empty, each target's own `fail_on` holds.",
+        choices=_values(FailOn),
     ),
     Input("allow-remote-code", "Run Python code from the models' repositories.", "false", _BOOLEAN),
     Input("github-token", "Token for the comment; needs `pull-requests: write`.", "${{ github.token }}", secret=True),
@@ -173,7 +165,7 @@ class Inputs:
     comment: CommentMode
     comment_key: str
     require_comment: bool
-    fail_on: FailOn
+    fail_on: FailOn | None
     allow_remote_code: bool
     publish: bool
     cache_directory: Path | None
@@ -212,7 +204,7 @@ def read_inputs(workspace: Path) -> Inputs:
         comment=CommentMode(values["comment"]),
         comment_key=_comment_key(values["comment-key"]),
         require_comment=values["require-comment"] in _TRUE,
-        fail_on=FailOn(values["fail-on"]),
+        fail_on=FailOn(values["fail-on"]) if values["fail-on"] else None,
         allow_remote_code=values["allow-remote-code"] in _TRUE,
         publish=values["publish"] in _TRUE,
         cache_directory=_folder("cache-directory", values["cache-directory"], directory, workspace),
@@ -252,7 +244,7 @@ def _refuse_unknown(given: list[str]) -> None:
 
 
 def _refuse_unknown_value(declared: Input, value: str) -> None:
-    if not declared.choices or value in declared.choices:
+    if not declared.choices or value in declared.choices or value == declared.default:
         return
     if declared.choices == _BOOLEAN and value in _TRUE | _FALSE:
         return

@@ -30,8 +30,8 @@ from onnx_export_action.github.comments import Change, Marker, PullRequests, Wri
 from onnx_export_action.github.context import Context
 from onnx_export_action.github.inputs import Command, CommentMode, Inputs
 from onnx_export_action.github.outcome import Outcome
-from onnx_export_action.github.policy import comparable, exit_code_of, regressions, verdict_over
 from onnx_export_action.installing import write_file
+from onnx_export_action.policy import comparable, exit_code_of, regressions, verdict_over
 from onnx_export_action.progress import printable
 from onnx_export_action.report.compare import compare
 from onnx_export_action.report.escape import PROSE_LIMIT, code

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
+from onnx_export_action.results import FailOn
+
 Schema: TypeAlias = dict[str, Any]
 Weights: TypeAlias = Literal["load", "random"]
 Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
@@ -16,10 +18,9 @@ Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
 NOT_AVAILABLE: dict[str, tuple[str, ...]] = {
     "inputs": (),
     "variants": ("fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4"),
-    "fail_on": ("export", "regression", "never"),
 }
 VARIANTS = ("fp32",)
-FAIL_ON = ("validation",)
+FAIL_ON = tuple(word.value for word in FailOn)
 
 OWN_KEYS = ("name", "model")  # the keys that each target gives itself
 
@@ -179,7 +180,8 @@ def _target_keys() -> dict[str, Schema]:
             "properties": {variant: _output_tolerances() for variant in VARIANTS},
         },
         "fail_on": {
-            "description": "What makes the run fail.",
+            "description": "What fails the run: export (one did not run), validation (also a wrong file), regression "
+            "(also a file that is worse than its base), never.",
             "enum": list(FAIL_ON),
             "default": "validation",
         },

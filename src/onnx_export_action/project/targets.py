@@ -17,6 +17,7 @@ from onnx_export_action.project.document import Entry, Node
 from onnx_export_action.project.plan import OutputTolerance
 from onnx_export_action.project.problems import Problem, nearest, quoted
 from onnx_export_action.project.settings_schema import Engine, Weights
+from onnx_export_action.results import FailOn
 
 TRACER_MAX_OPSET = 20  # torch.onnx.export(dynamo=False) knows no later operators
 TORCH_EXPORT_MIN_OPSET = 18  # torch.onnx.export(dynamo=True) is written for this opset
@@ -62,7 +63,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     shapes: dict[str, list[int]] = {}
     samples: Path | None = None
     tolerance: dict[str, dict[str, OutputTolerance]] = {}
-    fail_on: str = "validation"
+    fail_on: FailOn = FailOn.VALIDATION
     publish: PublishSettings | None = None
     notes: list[str] = []
 
@@ -113,7 +114,7 @@ class TargetReader:
         model = fields.text("model")
         if name is None or model is None or output is None:
             return None
-        copied = ("revision", "weights", "opset", "engine", "fail_on")
+        copied = ("revision", "weights", "opset", "engine")
         return Target(
             name=name,
             model=model,
@@ -126,6 +127,7 @@ class TargetReader:
             tolerance=_tolerance(fields),
             notes=notes,
             publish=self._publish(fields),
+            fail_on=FailOn(fields.plain("fail_on")) if "fail_on" in fields else FailOn.VALIDATION,
             variants=tuple(fields.plain("variants")) if "variants" in fields else ("fp32",),
             **{key: fields.plain(key) for key in copied if key in fields},
         )

@@ -1,12 +1,11 @@
-"""What the results mean for the step: its verdict, its exit code, what became worse."""
+"""What results mean for whoever asked: one verdict, the exit code, what became worse."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_export_action.github.inputs import FailOn
 from onnx_export_action.report.compare import FileChange, compare
-from onnx_export_action.results import ExitCode, Stage, TargetResult, Verdict, overall_verdict
+from onnx_export_action.results import ExitCode, FailOn, Stage, TargetResult, Verdict, overall_verdict
 
 
 def verdict_of(result: TargetResult) -> Verdict:
@@ -40,17 +39,23 @@ def _is_worse(change: FileChange) -> bool:
     )
 
 
-def exit_code_of(results: Sequence[TargetResult], base: Sequence[TargetResult], fail_on: FailOn) -> ExitCode:
-    """The step's exit code. The words of ``fail_on`` each include the one before; never is always 0."""
-    if fail_on is FailOn.NEVER or not results:
-        return ExitCode.PASSED
-    if any(result.failure is not None and result.failure.stage is Stage.PLAN for result in results):
+def exit_code_of(
+    results: Sequence[TargetResult], base: Sequence[TargetResult] = (), fail_on: FailOn | None = None
+) -> ExitCode:
+    """The exit code over all results; where ``fail_on`` is None each target's own policy holds for it.
+
+    A plan that cannot be carried out comes first, then what did not run, then wrong files, then regressions.
+    """
+    policies = {result.target: result.fail_on if fail_on is None else fail_on for result in results}
+    counted = [result for result in results if policies[result.target] is not FailOn.NEVER]
+    if any(result.failure is not None and result.failure.stage is Stage.PLAN for result in counted):
         return ExitCode.USAGE
-    verdict = verdict_over(results)
-    if verdict is Verdict.ERROR:
+    verdicts = {result.target: verdict_of(result) for result in counted}
+    if Verdict.ERROR in verdicts.values():
         return ExitCode.ERROR
-    if verdict is Verdict.FAIL and fail_on is not FailOn.EXPORT:
+    if any(verdict is Verdict.FAIL and policies[name] is not FailOn.EXPORT for name, verdict in verdicts.items()):
         return ExitCode.FAILED
-    if fail_on is FailOn.REGRESSION and regressions(base, results):
+    worse = {change.target for change in regressions(base, results)}
+    if any(policies[name] is FailOn.REGRESSION for name in worse):
         return ExitCode.FAILED
     return ExitCode.PASSED
