@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnx_export_action.errors import ExportError
-from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.onnx_config.registry import TasksManager, require_present
 from onnx_export_action.project.manifest import Manifest, OnnxFileRecord, sha256_of
 from onnx_export_action.project.problems import did_you_mean, quoted
 from onnx_export_action.project.targets import Target
@@ -38,6 +38,10 @@ def _unknown(config: ModelConfig, model_type: str) -> Finding:
         message = f"the model type {quoted(model_type)} is defined by Python code inside the repository"
         hint = "it runs only with --trust-remote-code; ignore the rule if you allow it"
         return config.finding("remote-code", "auto_map", message, hint)
+    try:
+        require_present(model_type)
+    except ExportError as error:
+        return config.finding("unknown-model-type", "model_type", error.message, error.hint)
     message = f"transformers {transformers_version()} has no model type {quoted(model_type)}"
     return config.finding("unknown-model-type", "model_type", message, did_you_mean(model_type, model_type_names()))
 
@@ -46,6 +50,8 @@ def export_findings(folder: ModelFolder, config: ModelConfig, target: Target) ->
     """What one target asks of the model."""
     if config.model_type is None or next(type_findings(config), None) is not None:
         return
+    if config.model_type not in TasksManager.get_supported_model_types():
+        return  # the export infers a configuration from the model itself, which no hook loads
     try:
         task = exported_task(target, config)
     except ExportError as error:

@@ -29,6 +29,7 @@ from onnx_export_action.export.source import (
 )
 from onnx_export_action.installing import install_artifact, require_writable, staging_folder, write_file
 from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.onnx_config.tasks import parse_task, task_name
 from onnx_export_action.processes import Work, Worker, Workers, uninterrupted
 from onnx_export_action.project.manifest import (
     MANIFEST_NAME,
@@ -169,6 +170,8 @@ def _model_type(config: dict[str, Any], folder: ModelFolder, request: Request) -
 
 
 def _task(wanted: str, model_type: str, config: dict[str, Any]) -> str:
+    if TasksManager.is_inferred(model_type, config):
+        return TasksManager.infer_task_from_config(config) if wanted == "auto" else task_name(*parse_task(wanted))
     supported = TasksManager.get_supported_tasks_for_model_type(model_type)
     task = TasksManager.infer_task_from_config(config) if wanted == "auto" else TasksManager.map_from_synonym(wanted)
     if wanted == "default" and task not in supported:  # the legacy word for the type's own first task

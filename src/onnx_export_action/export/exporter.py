@@ -19,6 +19,7 @@ from onnx_export_action.errors import ExportError, load_error
 from onnx_export_action.export import tracer
 from onnx_export_action.export.calling import ModelCall, model_call
 from onnx_export_action.export.graph import WeightlessGraph, give_defaults, set_metadata, tensor_records, write_graph
+from onnx_export_action.export.inference import INFERRED_NOTE, is_inferred, onnx_config_for
 from onnx_export_action.export.loading import LoadedModel, load_model
 from onnx_export_action.export.merging import merge_decoders
 from onnx_export_action.export.outcome import (
@@ -32,7 +33,6 @@ from onnx_export_action.export.outcome import (
 from onnx_export_action.export.patches import patches_for
 from onnx_export_action.export.source import companion_files
 from onnx_export_action.onnx_config.base import OnnxConfig, PatchingSpec
-from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.manifest import FileRecord, OnnxFileRecord, sha256_of
 from onnx_export_action.project.plan import Job
 from onnx_export_action.results import Stage
@@ -51,8 +51,7 @@ def export_target(job: Job, folder: Path, engine: str) -> ExportOutcome:
     started = time.perf_counter()
     loaded = load_model(job)
     after_load = time.perf_counter()
-    constructor = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)
-    onnx_config = constructor(loaded.model.config)
+    onnx_config = onnx_config_for(loaded.model, job)
     exporter = _Exporter(job, loaded, folder, engine)
     try:
         exporter.prepare()
@@ -93,7 +92,7 @@ class _Exporter:
         self._decoders: dict[str, tuple[WeightlessGraph, str]] = {}
         self.files: list[OnnxFileRecord] = []
         self.timings = {"trace": 0.0, "save": 0.0}
-        self.notes: list[str] = []
+        self.notes: list[str] = [INFERRED_NOTE] if is_inferred(job) else []
 
     def prepare(self) -> None:
         self._onnx_folder.mkdir(exist_ok=True)

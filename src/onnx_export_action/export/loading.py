@@ -30,6 +30,7 @@ from transformers.utils import logging as transformers_logging
 from onnx_export_action.errors import ExportError, load_error
 from onnx_export_action.export.calibrating import calibrate_batch_norms, has_batch_norms
 from onnx_export_action.export.calling import FlatModel
+from onnx_export_action.export.inference import onnx_config_for
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.plan import Job
 
@@ -120,8 +121,7 @@ def _built(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
 
 
 def _call_once(model: PreTrainedModel, job: Job) -> None:
-    constructor = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)
-    for _, component in constructor(model.config).components():
+    for _, component in onnx_config_for(model, job).components():
         inputs = component.generate_dummy_inputs("pt", seed=job.seed, padding="none")
         FlatModel(model, component)(*inputs.values())
 

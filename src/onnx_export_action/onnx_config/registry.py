@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+import importlib.util
+import re
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from onnx_export_action.errors import plan_error
+from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.onnx_config.base import OnnxConfig, OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.tasks import (
     AUTO_CLASSES,
@@ -26,6 +29,38 @@ CLASS_MODULES = tuple(
     f"{__package__}.{module}"
     for module in ("text_encoders", "text_decoders", "seq2seq", "vision", "audio", "multimodal", "time_series")
 )
+
+# Model types that transformers had, and since when it has them no more: https://github.com/huggingface/transformers/pull/42235
+REMOVED_TYPES = {
+    **dict.fromkeys(
+        (
+            "deta", "efficientformer", "ernie_m", "gptsan-japanese", "graphormer", "jukebox", "mctct", "mega", "nat",
+            "nezha", "open-llama", "qdqbert", "realm", "retribert", "speech_to_text_2", "trajectory_transformer",
+            "transfo-xl", "tvlt", "van", "vit_hybrid", "xlm-prophetnet",
+        ),
+        "5.0.0",
+    ),
+}  # fmt: skip
+
+# Names that other tools register as model types: what is wrong, and what to do.
+NOT_MODEL_TYPES = {
+    "internlm2": (
+        "is no model type of transformers in any version: its code lies in the model's repository",
+        "its checkpoints load only with --trust-remote-code, if their code works with transformers 5",
+    ),
+    "siglip-text": (
+        "is a name of optimum's: the model type is siglip_text_model, since transformers 4.37",
+        "say siglip_text_model",
+    ),
+    "siglip-text-with-projection": (
+        "is a name of optimum's: the model type is siglip_text_model, since transformers 4.37",
+        "say siglip_text_model",
+    ),
+    "tapex": (
+        "is a BART: its checkpoints say model_type bart, and transformers removed TapexTokenizer in 5.0.0",
+        "ask for bart, which exports it: onnx-export tasks bart",
+    ),
+}
 
 # End of a model class's name -> the tasks it may mean; the first that the model type has. The first end that fits.
 ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -185,10 +220,20 @@ class TasksManager(metaclass=_LoadedWhenAsked):
         """
         exporters = cls._SUPPORTED_MODEL_TYPE.get(model_type, {})
         if exporter not in exporters:
-            known = cls.get_supported_model_types(exporter)
-            hint = suggestion(str(model_type), known, "model types")
-            raise plan_error(f"model type {model_type!r} has no configuration for the {exporter} export", hint)
+            raise cls._unregistered(model_type, exporter)
         return dict(exporters[exporter])
+
+    @classmethod
+    def _unregistered(cls, model_type: str, exporter: str) -> ExportError:
+        require_present(model_type)
+        message = f"model type {model_type!r} has no configuration class for the {exporter} export"
+        if model_type in transformers_model_types():
+            return plan_error(
+                message,
+                "`onnx-export export MODEL OUTPUT --task TASK` infers one from the model itself: "
+                "any task that transformers has a class for",
+            )
+        return plan_error(message, suggestion(str(model_type), cls.get_supported_model_types(exporter), "model types"))
 
     @classmethod
     def get_exporter_config_constructor(
@@ -265,19 +310,20 @@ class TasksManager(metaclass=_LoadedWhenAsked):
     def infer_task_from_config(cls, config: Mapping[str, Any]) -> str:
         """The task of a checkpoint, from ``model_type`` and ``architectures`` of its config.json.
 
-        A model that generates gets its task with past.
+        A model that generates gets its task with past, if its model type is registered for it.
 
         Raises:
-            ExportError: the model type is not registered, or the architecture does not tell.
+            ExportError: transformers 5 has no such model type, or the architecture does not tell.
         """
         model_type = config.get("model_type")
         if not isinstance(model_type, str):
             raise plan_error("config.json names no model_type", "add it, or name the task")
-        tasks = cls.get_supported_tasks_for_model_type(model_type)
+        is_inferred = cls.is_inferred(model_type, config)
+        tasks: Collection[str] = AUTO_CLASSES if is_inferred else cls.get_supported_tasks_for_model_type(model_type)
         architectures = config.get("architectures")
         names = [name for name in architectures if isinstance(name, str)] if isinstance(architectures, list) else []
         for name in names:
-            for candidate in _tasks_of_architecture(name):
+            for candidate in _likeliest_first(_tasks_of_architecture(name), config):
                 for task in (candidate + PAST_SUFFIX, candidate):
                     if task in tasks and not (candidate == "feature-extraction" and task != candidate):
                         return task
@@ -287,6 +333,16 @@ class TasksManager(metaclass=_LoadedWhenAsked):
             else "config.json names no architectures"
         )
         raise plan_error(said, f"name the task; model type {model_type!r} has: {', '.join(tasks)}")
+
+    @classmethod
+    def is_inferred(cls, model_type: str, config: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint has no configuration class, but code that one can be inferred from.
+
+        That is transformers' own, or the repository's (``auto_map`` of config.json), which runs only when allowed.
+        """
+        if model_type in cls.get_supported_model_types():
+            return False
+        return model_type in transformers_model_types() or bool(config.get("auto_map"))
 
     @classmethod
     def _default_task(cls, model: Any, constructors: Mapping[str, OnnxConfigConstructor]) -> str:
@@ -302,6 +358,38 @@ class TasksManager(metaclass=_LoadedWhenAsked):
         return isinstance(config_class, type) and issubclass(config_class, OnnxSeq2SeqConfigWithPast)
 
     map_from_synonym = staticmethod(map_from_synonym)
+
+
+@functools.cache
+def transformers_model_types() -> frozenset[str]:
+    """The model types of the installed transformers, read from its own tables without importing it; none without it."""
+    found = importlib.util.find_spec("transformers")
+    if found is None or found.origin is None:
+        return frozenset()
+    tables = (Path(found.origin).parent / "models" / "auto").glob("*auto*.py")
+    entry = re.compile(r'"([\w.-]+)"(?:,|:)\s*"\w+Config"')
+    return frozenset(name for table in tables for name in entry.findall(table.read_text(encoding="utf-8")))
+
+
+def _likeliest_first(tasks: tuple[str, ...], config: Mapping[str, Any]) -> list[str]:
+    """Tasks that one name of an architecture may mean: with a part that sees, those about images first."""
+    return sorted(tasks, key=lambda task: "vision_config" in config and not task.startswith("image"))
+
+
+def require_present(model_type: str) -> None:
+    """Refuse a model type that transformers 5 does not have, though it or another tool once had it.
+
+    Raises:
+        ExportError: since when it is gone, or what it really is.
+    """
+    if model_type in REMOVED_TYPES:
+        raise plan_error(
+            f"transformers has no model type {model_type!r} any more: it was removed in {REMOVED_TYPES[model_type]}",
+            "export it with an older tool that still has transformers 4",
+        )
+    if model_type in NOT_MODEL_TYPES:
+        message, hint = NOT_MODEL_TYPES[model_type]
+        raise plan_error(f"{model_type!r} {message}", hint)
 
 
 def config_of_part(config: Any) -> OnnxConfig | None:

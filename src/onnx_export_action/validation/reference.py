@@ -18,9 +18,9 @@ from torch.overrides import TorchFunctionMode
 
 from onnx_export_action.errors import ExportError
 from onnx_export_action.export.calling import FlatModel, run_flat
+from onnx_export_action.export.inference import onnx_config_for
 from onnx_export_action.export.loading import load_model
 from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
-from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.plan import Job
 from onnx_export_action.results import Stage
 from onnx_export_action.validation.cases import Arrays, CaseSpec, axis_sizes, plan_cases
@@ -53,9 +53,7 @@ def make_reference(job: Job, folder: Path) -> Reference:
     started = time.perf_counter()
     model = load_model(job).model
     loaded = time.perf_counter()
-    onnx_config = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)(
-        model.config
-    )
+    onnx_config = onnx_config_for(model, job)
     notes: list[str] = []
     for name, component in onnx_config.components():
         record = component_reference(model, name, component, _all_cases(component, job), folder)

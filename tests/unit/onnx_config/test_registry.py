@@ -19,7 +19,12 @@ from onnx_export_action.onnx_config import (
     supported_tasks_mapping,
 )
 from onnx_export_action.onnx_config.features import FeaturesManager
-from onnx_export_action.onnx_config.registry import CLASS_MODULES
+from onnx_export_action.onnx_config.registry import (
+    CLASS_MODULES,
+    NOT_MODEL_TYPES,
+    REMOVED_TYPES,
+    transformers_model_types,
+)
 from onnx_export_action.results import Stage
 from tests.unit.onnx_config.configs import bart_config, gpt2_config, text_config
 
@@ -289,3 +294,54 @@ def test_asking_for_the_register_does_not_wait_for_the_classes() -> None:
         [sys.executable, "-c", program], env={"PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("model_type", "words"),
+    [
+        ("tapex", "is a BART"),
+        ("mctct", "removed in 5.0.0"),
+        ("transfo-xl", "removed in 5.0.0"),
+        ("internlm2", "no model type of transformers in any version"),
+        ("siglip-text", "siglip_text_model"),
+        ("siglip-text-with-projection", "siglip_text_model"),
+    ],
+)
+def test_a_type_that_transformers_lacks_says_what_became_of_it(model_type: str, words: str) -> None:
+    with pytest.raises(ExportError, match=words):
+        TasksManager.get_supported_tasks_for_model_type(model_type)
+    with pytest.raises(ExportError, match=words):
+        TasksManager.infer_task_from_config({"model_type": model_type, "architectures": ["BartModel"]})
+
+
+def test_no_type_that_is_said_to_be_gone_is_there() -> None:
+    transformers = pytest.importorskip("transformers")
+    gone = {*REMOVED_TYPES, *NOT_MODEL_TYPES}
+    assert not gone & set(transformers.CONFIG_MAPPING)
+    assert not gone & set(TasksManager.get_supported_model_types())
+
+
+def test_the_types_of_transformers_are_known_without_importing_it() -> None:
+    transformers = pytest.importorskip("transformers")
+    assert set(transformers.CONFIG_MAPPING) <= transformers_model_types()
+
+
+@pytest.mark.parametrize(
+    ("config", "task"),
+    [
+        ({"model_type": "biogpt", "architectures": ["BioGptForCausalLM"]}, "text-generation"),
+        ({"model_type": "fnet", "architectures": ["FNetForMaskedLM"]}, "fill-mask"),
+        (
+            {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "vision_config": {}},
+            "image-to-text",
+        ),
+        (
+            {"model_type": "of-mine", "architectures": ["MineModel"], "auto_map": {"AutoModel": "m.M"}},
+            "feature-extraction",
+        ),
+    ],
+)
+def test_the_task_of_a_type_without_a_class(config: dict[str, Any], task: str) -> None:
+    assert TasksManager.is_inferred(config["model_type"], config)
+    assert TasksManager.infer_task_from_config(config) == task
+    assert not TasksManager.is_inferred("bert", {"auto_map": {"AutoModel": "m.M"}})

@@ -1,0 +1,311 @@
+"""How a model type without a configuration class is exported: found from its signature and from runs of the model.
+
+In order: the inputs that its ``forward`` takes and runs with; the outputs that it gives and that depend on the input;
+which sizes it takes, and which axes of inputs and outputs move with each. Nothing is assumed that a run did not show.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from onnx_export_action.errors import ExportError
+from onnx_export_action.export.calling import FlatModel
+from onnx_export_action.onnx_config.base import TASK_OUTPUTS, OnnxConfig
+from onnx_export_action.onnx_config.inferred import (
+    COMPANIONS,
+    GENERATORS,
+    IMAGE_PROMPT_GENERATORS,
+    SUBJECTS,
+    Facts,
+    InferredOnnxConfig,
+)
+from onnx_export_action.onnx_config.modalities import (
+    TextDecoderOnnxConfig,
+    TextDecoderWithPositionIdsOnnxConfig,
+    TextSeq2SeqOnnxConfig,
+)
+from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.onnx_config.shapes import ShapeLimit, fixed_at
+from onnx_export_action.onnx_config.tasks import split_past
+from onnx_export_action.project.plan import Job
+from onnx_export_action.results import Stage
+
+INFERRED_NOTE = (
+    "the configuration was inferred from runs of the model: its type has no configuration class; "
+    "sizes and inputs that the runs did not show are not part of the file"
+)
+
+# What becomes several files, or one with a cache, follows the classes of its kind where the model runs as they say.
+_KINDS: dict[str, tuple[type[OnnxConfig], ...]] = {
+    "text-generation": (TextDecoderWithPositionIdsOnnxConfig, TextDecoderOnnxConfig),
+    "text2text-generation": (TextSeq2SeqOnnxConfig,),
+}
+
+# Size by shape argument -> the name of the axes that it moves, and other sizes to try: those that validation tries.
+_ARGUMENTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "batch_size": ("batch_size", (3, 1)),
+    "sequence_length": ("sequence_length", (37, 1)),
+    "decoder_sequence_length": ("decoder_sequence_length", (37, 1)),
+    "audio_sequence_length": ("sequence_length", (24_000, 12_345)),
+    "nb_max_frames": ("num_frames", (1_001, 1)),
+    "image_height": ("height", ()),
+    "image_width": ("width", ()),
+}
+_LONGEST_TRIED = 64
+_NEVER_OUTPUTS = ("loss", "past_key_values", "hidden_states", "attentions", "cache")
+
+
+def onnx_config_for(model: Any, job: Job) -> OnnxConfig:
+    """The configuration of a loaded model for the job's task: its type's registered one, else an inferred one.
+
+    Raises:
+        ExportError: the model type is not registered for the task, or no call of the model was found that runs.
+    """
+    if job.model_type in TasksManager.get_supported_model_types():
+        constructor = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)
+        return constructor(model.config)
+    return infer_onnx_config(model, job.task)
+
+
+def is_inferred(job: Job) -> bool:
+    """Whether the job's model type has no configuration class."""
+    return job.model_type not in TasksManager.get_supported_model_types()
+
+
+def infer_onnx_config(model: Any, task: str) -> OnnxConfig:
+    """A configuration for a model of any type.
+
+    Raises:
+        ExportError: the model runs with no inputs that could be made for it, or keeps no past that a file could take.
+    """
+    stem, with_past = split_past(task)
+    for kind in _KINDS.get(stem, ()):
+        with suppress(Exception):  # the model is not of that kind, whatever it says about that
+            onnx_config = kind(model.config, task=task)
+            if _takes(model, onnx_config) and all(_runs(model, part) for _, part in onnx_config.components()):
+                return onnx_config
+    if with_past:
+        raise ExportError(
+            f"{type(model).__name__} keeps no past that an ONNX file could take and give",
+            stage=Stage.EXPORT,
+            hint=f"use the task {stem}; a cache of keys and values, one of each a layer, is needed",
+        )
+    return InferredOnnxConfig(model.config, stem, _facts(model, stem))
+
+
+def _takes(model: Any, onnx_config: OnnxConfig) -> bool:
+    """Whether ``forward`` knows all inputs that are no cache; others would go unused into its keyword arguments."""
+    parameters = inspect.signature(model.forward).parameters
+    first = onnx_config.components()[0][1]
+    return all(name in parameters for name in first.inputs if not name.startswith("past_key_values"))
+
+
+def _runs(model: Any, onnx_config: OnnxConfig) -> bool:
+    """Whether the model gives the outputs with the axes that are declared."""
+    before, after = (
+        _output_shapes(model, onnx_config, **shapes)
+        for shapes in (dict[str, int](), {"batch_size": 3, "sequence_length": 5, "past_sequence_length": 7})
+    )
+    return all(
+        {axis for axis, size in enumerate(shape) if size != after[name][axis]} <= set(onnx_config.outputs[name])
+        for name, shape in before.items()
+    )
+
+
+def _output_shapes(model: Any, onnx_config: OnnxConfig, **shapes: Any) -> dict[str, tuple[int, ...]]:
+    inputs = onnx_config.generate_dummy_inputs("pt", **shapes)
+    with torch.inference_mode():
+        outputs = FlatModel(model, onnx_config)(*inputs.values())
+    return {name: tuple(value.shape) for name, value in zip(onnx_config.outputs, outputs, strict=True)}
+
+
+def _facts(model: Any, task: str) -> Facts:
+    reasons: list[str] = []
+    for facts in _candidates(model):
+        try:
+            observed = _Model(model, task, facts)
+            if observed.outputs:
+                return observed.with_axes()
+            reasons.append(f"with {', '.join(facts.inputs)} it gives no tensor that depends on them")
+        except Exception as error:  # whatever the model's own code raises on this input
+            text = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+            reasons.append(f"with {', '.join(facts.inputs)}: {text}")
+    said = f" ({reasons[0]})" if reasons else " (it takes none of those that are known)"
+    raise ExportError(
+        f"no call of {type(model).__name__} was found that runs{said}",
+        stage=Stage.EXPORT,
+        hint=f"declare its inputs, or write an OnnxConfig for it; tried: {', '.join(SUBJECTS)} and what goes with them",
+    )
+
+
+def _candidates(model: Any) -> Iterator[Facts]:
+    """Inputs to try: everything that ``forward`` takes first, then the main one alone, then each."""
+    parameters = inspect.signature(model.forward).parameters
+    known = [name for name in SUBJECTS if name in parameters]
+    main = [name for name in (getattr(model, "main_input_name", None),) if name in known]
+    companions = [name for name in COMPANIONS if name in parameters]
+    subjects = [known, main, *([name] for name in known)]
+    fewer = [companions, [name for name in companions if name == "decoder_input_ids"], companions[:1], []]
+    seen = set()
+    for names, more in itertools.product(subjects, fewer):
+        inputs = (*names, *more)
+        if not names or inputs in seen:
+            continue
+        seen.add(inputs)
+        if {"input_ids", "pixel_values"} <= set(inputs):
+            yield Facts({name: {} for name in inputs}, generators=IMAGE_PROMPT_GENERATORS)
+        yield Facts({name: {} for name in inputs}, generators=GENERATORS)
+
+
+class _Model:
+    """A model called with one set of inputs, in one size after another."""
+
+    def __init__(self, model: Any, task: str, facts: Facts) -> None:
+        self._model = model
+        self._task = task
+        self._facts = facts
+        self._outputs: list[str] | None = None
+        self._defaults = InferredOnnxConfig(model.config, task, facts).dummy_shapes()
+        self._base_sizes = self._sizes_that_run()
+        first = self._call(seed=0)
+        second = self._call(seed=1)
+        self.outputs = [name for name, value in first.items() if self._depends(value, second.get(name))]
+        wanted = [name for name in TASK_OUTPUTS.get(task, {}) if name in self.outputs]
+        self.outputs = wanted if len(wanted) == len(TASK_OUTPUTS.get(task, {"": {}})) else self.outputs
+
+    def _sizes_that_run(self) -> dict[str, int]:
+        """A batch of two where the model takes one, else a single row."""
+        try:
+            self._call(batch_size=2)
+        except Exception:  # whatever the model's own code raises
+            self._call(batch_size=1)
+            return {"batch_size": 1}
+        return {"batch_size": 2}
+
+    def _call(self, *, seed: int = 0, **sizes: int) -> dict[str, torch.Tensor]:
+        """The outputs, the inputs before them under ``input NAME``."""
+        shapes = {**getattr(self, "_base_sizes", {}), **sizes}
+        onnx_config = InferredOnnxConfig(self._model.config, self._task, self._facts)
+        inputs = onnx_config.generate_dummy_inputs("pt", seed=seed, **shapes)
+        accepted = inspect.signature(self._model.forward).parameters
+        constant = {"use_cache": False, "return_dict": True}
+        with torch.inference_mode():
+            outputs = self._model(**inputs, **{name: value for name, value in constant.items() if name in accepted})
+        self._inputs = {name: tuple(value.shape) for name, value in inputs.items()}
+        return dict(_tensors(outputs))
+
+    @staticmethod
+    def _depends(first: torch.Tensor, second: torch.Tensor | None) -> bool:
+        """Whether an output differs between two inputs, and is a number that can be compared."""
+        if second is None or not first.is_floating_point() or first.numel() == 0:
+            return False
+        return first.shape != second.shape or not torch.equal(first, second)
+
+    def with_axes(self) -> Facts:
+        """The facts, complete."""
+        base = self._shapes()
+        moved: dict[tuple[str, int], list[str]] = {}
+        limits: dict[str, ShapeLimit] = {}
+        followed: dict[tuple[str, int], set[tuple[str, int]]] = {}
+        for argument, (_, sizes) in _ARGUMENTS.items():
+            default = self._size(argument)
+            limit, trials = self._trials(argument, default, sizes or _image_sizes(default), base)
+            limits[argument] = limit
+            for shapes in trials:
+                changed = {axis for axis, size in shapes.items() if base.get(axis) != size}
+                for axis in changed:
+                    moved.setdefault(axis, []).append(argument)
+                    same = {
+                        other
+                        for other in changed
+                        if other[0] in self._facts.inputs
+                        and shapes[other] == shapes[axis]
+                        and base[other] == base[axis]
+                    }
+                    followed[axis] = same & followed.get(axis, same)
+        return self._named(moved, followed, limits)
+
+    def _size(self, argument: str) -> int:
+        return self._base_sizes.get(argument, int(getattr(self._defaults, argument)))
+
+    def _shapes(self, **sizes: int) -> dict[tuple[str, int], int]:
+        """Size of every axis of every input and output."""
+        outputs = self._call(**sizes)
+        tensors = self._inputs | {name: tuple(outputs[name].shape) for name in self.outputs}
+        return {(name, axis): size for name, shape in tensors.items() for axis, size in enumerate(shape)}
+
+    def _trials(
+        self, argument: str, default: int, sizes: tuple[int, ...], base: Mapping[tuple[str, int], int]
+    ) -> tuple[ShapeLimit, list[dict[tuple[str, int], int]]]:
+        """Which sizes an argument may have, and the shapes that came of them; fixed unless all of them run."""
+        longest = self._longest(argument)
+        wanted = tuple(size if longest is None else min(size, longest) for size in sizes)
+        trials = []
+        try:
+            for size in wanted:
+                trials.append(self._shapes(**{argument: size}))
+        except Exception:  # whatever the model's own code raises
+            return fixed_at(default, "the model did not run with another size"), []
+        if any(trial.keys() != base.keys() for trial in trials):
+            return fixed_at(default, "the model's outputs have other axes with another size"), []
+        if longest is None:
+            return ShapeLimit(min(wanted), None, "smaller sizes were not tried"), trials
+        return ShapeLimit(1, longest, f"the model has {longest} positions"), trials
+
+    def _longest(self, argument: str) -> int | None:
+        """How many positions there are; as many as RoBERTa's fewer where the last ones are out of reach."""
+        if argument not in ("sequence_length", "decoder_sequence_length"):
+            return None
+        normalized = InferredOnnxConfig(self._model.config, self._task, self._facts)._normalized_config
+        positions = normalized.get("max_position_embeddings")
+        if not isinstance(positions, int) or positions < 1:
+            return None
+        offset = (normalized.get("pad_token_id") or 0) + 1
+        if positions <= _LONGEST_TRIED:
+            with suppress(Exception):  # whatever the model's own code raises
+                self._shapes(**{argument: positions})
+                return positions
+        return max(1, positions - offset)
+
+    def _named(
+        self,
+        moved: Mapping[tuple[str, int], list[str]],
+        followed: Mapping[tuple[str, int], set[tuple[str, int]]],
+        limits: Mapping[str, ShapeLimit],
+    ) -> Facts:
+        inputs: dict[str, dict[int, str]] = {name: {} for name in self._facts.inputs}
+        outputs: dict[str, dict[int, str]] = {name: {} for name in self.outputs}
+        for (name, axis), arguments in sorted(moved.items()):
+            if name in inputs:
+                inputs[name][axis] = _ARGUMENTS[arguments[0]][0]
+        for (name, axis), arguments in sorted(moved.items()):
+            if name in outputs:
+                same = [other for other in sorted(followed[name, axis]) if len(set(arguments)) == 1]
+                outputs[name][axis] = inputs[same[0][0]][same[0][1]] if same else f"{name}_{axis}"
+        return replace(self._facts, inputs=inputs, outputs=outputs, limits=dict(limits))
+
+
+def _image_sizes(default: int) -> tuple[int, ...]:
+    """A larger and a smaller image, as validation tries them."""
+    step = min(32, max(1, default // 4))
+    return default + step, max(step, default - step)
+
+
+def _tensors(outputs: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor of a model's outputs by its path, but for losses, caches and what is inside the layers."""
+    items = outputs.items() if isinstance(outputs, Mapping) else enumerate(outputs)
+    for key, value in items:
+        name = f"{prefix}{key}"
+        if any(word in str(key) for word in _NEVER_OUTPUTS):
+            continue
+        if isinstance(value, torch.Tensor):
+            yield name, value
+        elif isinstance(value, (tuple, list, Mapping)):
+            yield from _tensors(value, f"{name}.")

@@ -1,0 +1,75 @@
+"""The configuration of a model type without a class of its own: what a run of the model showed.
+
+``export.inference`` finds the facts, which takes the model itself; this class holds them, so that the export and the
+validation treat the model as any other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnx_export_action.onnx_config.base import Axes, OnnxConfig
+from onnx_export_action.onnx_config.dummy_inputs import (
+    ALL_GENERATORS,
+    DummyBoxGenerator,
+    DummyImagePromptGenerator,
+    DummyInputGenerator,
+    DummyTimeSeriesGenerator,
+)
+from onnx_export_action.onnx_config.normalized import NormalizedTextAndVisionConfig
+from onnx_export_action.onnx_config.shapes import AxesMapping, ShapeLimit
+
+# The inputs that dummy values can be made for, the model's own first choice apart: what a call is about ...
+SUBJECTS = ("input_ids", "pixel_values", "input_values", "input_features", "past_values")
+# ... and what may go with it.
+COMPANIONS = ("attention_mask", "decoder_input_ids", "bbox")
+
+GENERATORS: tuple[type[DummyInputGenerator], ...] = (*ALL_GENERATORS, DummyBoxGenerator, DummyTimeSeriesGenerator)
+IMAGE_PROMPT_GENERATORS: tuple[type[DummyInputGenerator], ...] = (DummyImagePromptGenerator, *GENERATORS)
+
+
+class NormalizedAnyConfig(NormalizedTextAndVisionConfig):
+    """Names of any model: the whole configuration's, else those of a part that has them."""
+
+    def _roots(self, name: str) -> list[Any]:
+        parts = [getattr(self.config, part, None) for part in getattr(type(self.config), "sub_configs", {})]
+        own = super()._roots(name)
+        return [*own, *(part for part in parts if part is not None and all(part is not root for root in own))]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a model: the inputs and outputs of one file with the axes that vary, and the sizes it takes."""
+
+    inputs: AxesMapping
+    outputs: AxesMapping = field(default_factory=dict)
+    limits: Mapping[str, ShapeLimit] = field(default_factory=dict)
+    generators: Sequence[type[DummyInputGenerator]] = GENERATORS
+
+
+class InferredOnnxConfig(OnnxConfig):
+    """One file of any model, as :class:`Facts` say."""
+
+    NORMALIZED_CONFIG_CLASS = NormalizedAnyConfig
+
+    def __init__(self, config: Any, task: str, facts: Facts) -> None:
+        super().__init__(config, task=task)
+        self._facts = facts
+        self.DUMMY_INPUT_GENERATOR_CLASSES = tuple(facts.generators)  # type: ignore[misc] # the only class whose objects differ
+
+    @property
+    def inputs(self) -> AxesMapping:
+        """The inputs with which the model ran."""
+        return self._facts.inputs
+
+    @property
+    def outputs(self) -> Axes:
+        """The outputs that the model gave, and the axes that moved with those of inputs."""
+        return OrderedDict((name, dict(axes)) for name, axes in self._facts.outputs.items())
+
+    def shape_limits(self) -> dict[str, ShapeLimit]:
+        """The sizes that the model took."""
+        return dict(self._facts.limits)
