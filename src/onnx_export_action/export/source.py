@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from onnx_export_action.errors import ExportError, load_error, plan_error
-from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights
+from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
 
 _LFS_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -106,7 +106,7 @@ def _fetch(source: str, revision: str | None, weights: str) -> ModelFolder:
     try:
         found = _names_on_hub(source, revision)
         names = _names_in_cache(source, revision) if found is None else found
-        patterns = [*COMPANION_NAMES, "*/config.json", *(chosen_weights(names) if weights == "load" else ())]
+        patterns = [*COMPANION_NAMES, "*/config.json", *(weights_and_parts(names) if weights == "load" else ())]
         folder = snapshot_download(source, revision=revision, allow_patterns=patterns, local_files_only=found is None)
     except GatedRepoError as error:
         raise load_error(

@@ -20,9 +20,19 @@ def weight_paths(folder: Path) -> list[str]:
     Raises:
         OSError: a folder cannot be read.
     """
-    own = chosen_weights(path.name for path in folder.iterdir() if not path.is_dir())
-    inside = [part for part in PARTS if (folder / part).is_dir()]
-    return own + [f"{part}/{name}" for part in inside for name in weight_paths(folder / part)]
+    inside = [folder / part for part in PARTS if (folder / part).is_dir()]
+    paths = [path for place in (folder, *inside) for path in place.iterdir() if not path.is_dir()]
+    return weights_and_parts(path.relative_to(folder).as_posix() for path in paths)
+
+
+def weights_and_parts(names: Iterable[str]) -> list[str]:
+    """Of a repository's file names, those of its weights and of the weights of the models inside it."""
+    present = list(names)
+    chosen = chosen_weights(present)
+    for part in PARTS:
+        inside = [name.removeprefix(f"{part}/") for name in present if name.startswith(f"{part}/")]
+        chosen += [f"{part}/{name}" for name in chosen_weights(inside)]
+    return chosen
 
 
 def chosen_weights(names: Iterable[str]) -> list[str]:
