@@ -84,9 +84,13 @@ def _with_vocoder(model: PreTrainedModel, job: Job) -> None:
 
 def _config(job: Job) -> PreTrainedConfig:
     try:
-        return AutoConfig.from_pretrained(job.folder, trust_remote_code=job.trust_remote_code, local_files_only=True)
+        config = AutoConfig.from_pretrained(job.folder, trust_remote_code=job.trust_remote_code, local_files_only=True)
     except Exception as error:  # a configuration class raises whatever its own checks raise
-        raise load_error(f"{job.folder / 'config.json'}: {_first_line(error)}") from error
+        raise load_error(*_explained(error, job.folder / "config.json")) from error
+    if config.model_type == "timm_wrapper" and config.model_args:
+        # timm 1.0.31 writes among them what transformers 5.23 passes by itself: "multiple values for num_classes".
+        config.model_args.pop("num_classes", None)
+    return config
 
 
 def _loaded(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
@@ -184,6 +188,9 @@ def _explained(error: Exception, folder: Path) -> tuple[str, str | None]:
             + (f": it names {forbidden[1]}, which was not run" if forbidden else ""),
             "it is read with weights_only; save the weights as safetensors",
         )
+    if isinstance(error, ImportError) and (needed := re.search(r"requires the (\w+) library", text)):
+        text = text.removesuffix(" You can install it with pip:")
+        return f"{folder} could not be loaded: {text}", f"install what the model is made of: pip install {needed[1]}"
     if _reads_pickle(error):
         return f"{folder}: pytorch_model.bin is damaged: {text}", "fetch or save the weights again"
     return f"{folder} could not be loaded: {type(error).__name__}: {text}", None

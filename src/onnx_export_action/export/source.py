@@ -189,11 +189,15 @@ def _commit_of(snapshot: Path) -> str | None:
     return snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
 
 
+# What transformers (``PreTrainedConfig.get_config_dict``) adds to a configuration that timm wrote.
+_TIMM = {"model_type": "timm_wrapper", "architectures": ["TimmWrapperForImageClassification"]}
+
+
 def read_model_config(folder: Path) -> dict[str, Any]:
     """Read ``config.json`` as plain data, for the plan.
 
     Raises:
-        ExportError: it is missing, not JSON, not an object, or has no ``model_type``.
+        ExportError: it is missing, not JSON, or not an object.
     """
     path = folder / "config.json"
     try:
@@ -210,7 +214,7 @@ def read_model_config(folder: Path) -> dict[str, Any]:
         raise plan_error(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(config, dict):
         raise plan_error(f"{path}: a model configuration is a JSON object, this is a {type(config).__name__}")
-    return config
+    return _TIMM | config if "pretrained_cfg" in config else config
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 
@@ -156,6 +157,25 @@ class NormalizedVisionConfig(NormalizedConfig):
     IMAGE_SIZE = "image_size"
     NUM_CHANNELS = "num_channels"
     INPUT_SIZE = "input_size"
+
+
+class NormalizedTimmConfig(NormalizedVisionConfig):
+    """Names of timm's models, whose image is ``pretrained_cfg["input_size"]``: channels, height, width."""
+
+    @property
+    def image_size(self) -> list[int]:
+        """Height and width; 224 where a configuration says nothing, as timm's own default."""
+        return list(self._input_size[1:])
+
+    @property
+    def num_channels(self) -> int:
+        """Colours."""
+        return int(self._input_size[0])
+
+    @property
+    def _input_size(self) -> Sequence[int]:
+        size: Sequence[int] = (self.get("pretrained_cfg") or {}).get("input_size") or (3, 224, 224)
+        return size
 
 
 class NormalizedTextAndVisionConfig(NormalizedTextConfig, NormalizedVisionConfig):

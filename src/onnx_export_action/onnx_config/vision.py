@@ -9,7 +9,7 @@ from typing import ClassVar
 from onnx_export_action.onnx_config.base import Axes
 from onnx_export_action.onnx_config.dummy_inputs import DummyMaskingNoiseGenerator, DummyVisionInputGenerator
 from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, VisionOnnxConfig
-from onnx_export_action.onnx_config.normalized import NormalizedTextConfig, NormalizedVisionConfig
+from onnx_export_action.onnx_config.normalized import NormalizedTextConfig, NormalizedTimmConfig, NormalizedVisionConfig
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.onnx_config.text_decoders import GPT2OnnxConfig
@@ -326,3 +326,20 @@ class MaskFormerOnnxConfig(VisionOnnxConfig):
             return super().outputs
         mask = {0: "batch_size", 2: "output_height", 3: "output_width"}
         return OrderedDict(class_queries_logits={0: "batch_size"}, masks_queries_logits=mask)
+
+
+@register_onnx("timm_wrapper", *IMAGE_TASKS)
+class TimmWrapperOnnxConfig(VisionOnnxConfig):
+    """Any model of timm, as transformers loads it; of one size where timm says ``fixed_input_size``, or nothing.
+
+    Features are a map, a row of patches or one vector, as the architecture has them.
+    """
+
+    NORMALIZED_CONFIG_CLASS = NormalizedTimmConfig
+
+    @property
+    def inputs(self) -> Axes:
+        """The images."""
+        described = self._normalized_config.get("pretrained_cfg") or {}
+        any_size = described.get("fixed_input_size") is False and self.task == "image-classification"
+        return OrderedDict(pixel_values={0: "batch_size"} | ({2: "height", 3: "width"} if any_size else {}))

@@ -174,3 +174,22 @@ def test_images_come_in_steps_where_their_parts_must_fit(
     with pytest.raises(ExportError, match=f"image_width cannot be {65 + step}") as error:
         taken.generate_dummy_inputs("np", image_width=65 + step)
     assert f"in steps of {step}" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("described", "size", "classes"),
+    [
+        ({"input_size": [3, 288, 256], "fixed_input_size": False}, (3, 288, 256), f"{ANY_SIZE} -> {CLASSES}"),
+        ({"input_size": [1, 240, 240], "fixed_input_size": True}, (1, 240, 240), f"{ONE_SIZE} -> {CLASSES}"),
+        ({}, (3, 224, 224), f"{ONE_SIZE} -> {CLASSES}"),
+        (None, (3, 224, 224), f"{ONE_SIZE} -> {CLASSES}"),
+    ],
+)
+def test_a_timm_model_takes_the_images_that_timm_describes(
+    described: dict[str, object] | None, size: tuple[int, ...], classes: str
+) -> None:
+    config = SimpleNamespace(architecture="resnet18", pretrained_cfg=described)
+    classifier = config_of("timm_wrapper", "image-classification", config)
+    assert signature(classifier) == classes
+    assert classifier.generate_dummy_inputs("np")["pixel_values"].shape == (2, *size)
+    assert signature(config_of("timm_wrapper", "feature-extraction", config)) == f"{ONE_SIZE} -> {VECTORS}"
