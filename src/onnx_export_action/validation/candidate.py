@@ -16,17 +16,20 @@ import numpy as np
 import onnxruntime
 from safetensors.numpy import load_file
 
+from onnx_export_action.export.outcome import MERGED_DECODER
 from onnx_export_action.results import (
     AxisResult,
     CaseResult,
     Failure,
     FileResult,
+    GenerationResult,
     OutputResult,
     SimilarityResult,
     Stage,
     Verdict,
 )
 from onnx_export_action.validation.cases import Arrays, atomic_axes
+from onnx_export_action.validation.encoder_decoder_generation import DECODER, ENCODER, check_generation_from_encoder
 from onnx_export_action.validation.generation import check_generation
 from onnx_export_action.validation.metrics import Comparison, OutputMetrics, valid_positions
 from onnx_export_action.validation.ranking import in_expected_order
@@ -38,6 +41,7 @@ from onnx_export_action.validation.records import (
     CaseRecord,
     CheckedFile,
     ComponentRecord,
+    GenerationRecord,
     ReferenceReader,
 )
 from onnx_export_action.validation.similarity import sample_similarities
@@ -86,7 +90,7 @@ def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, fo
         result.verdict = Verdict.FAIL
         result.failure = _failure(*interface_problem)
     else:
-        _Check(session, user, records, reader).run(result)
+        _Check(file.path, session, user, records, reader).run(result)
     return reader.seconds_waited
 
 
@@ -132,11 +136,13 @@ class _Check:
 
     def __init__(
         self,
+        path: Path,
         session: onnxruntime.InferenceSession,
         user: DeclaredTolerances,
         records: list[ComponentRecord],
         reader: ReferenceReader,
     ) -> None:
+        self._path = path
         self._session = session
         self._records = records
         self._reader = reader
@@ -242,6 +248,9 @@ class _Check:
         generation = self._reader.generation(record.name)
         if generation.file is None:
             return
+        if record.name == DECODER:
+            result.generation = self._generate_from_encoder(generation, self._reader.folder / generation.file)
+            return
         names = list(record.outputs)
         result.generation = check_generation(
             lambda feeds: dict(zip(names, self._session.run(names, dict(feeds)), strict=True)),
@@ -250,6 +259,22 @@ class _Check:
             generation,
             self._metrics["logits"].tolerance,
             self._reader.folder / generation.file,
+        )
+
+    def _generate_from_encoder(self, generation: GenerationRecord, file: Path) -> GenerationResult | None:
+        """With the encoder beside the decoder; a decoder that is also in a merged file is compared there."""
+        encoder, merged = (self._path.with_name(f"{name}.onnx") for name in (ENCODER, MERGED_DECODER))
+        if not encoder.is_file() or (len(self._records) == 1 and merged.is_file()):
+            return None
+        session = open_session(encoder)
+        taken = {value.name for value in session.get_inputs()}
+        return check_generation_from_encoder(
+            lambda record, feeds: self._run(record, feeds, list(record.outputs)),
+            lambda inputs: session.run(["last_hidden_state"], {name: inputs[name] for name in taken})[0],
+            self._records,
+            generation,
+            self._metrics["logits"].tolerance,
+            file,
         )
 
     def _empty_past(self, batch: int) -> Arrays:

@@ -59,13 +59,17 @@ def generate_reference(model: Any, job: Job, folder: Path, name: str) -> tuple[G
                 input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask), generation_config=settings
             )
     except Exception as error:  # generate has paths that fail for some types, whatever their forward does
-        text = (str(error).strip().splitlines() or [""])[0][:200]
-        note = f"generation was not compared: PyTorch's own generate fails ({type(error).__name__}: {text})"
-        return GenerationRecord(), note
+        return GenerationRecord(), why_generate_fails(error)
     tokens = generated.numpy()[:, ids.shape[1] :]
     file = f"{name}.generation.safetensors"
     save_file({"ids": ids, "mask": mask, "tokens": np.ascontiguousarray(tokens)}, folder / file)
     return GenerationRecord(file=file, prompts=len(ids), tokens=int(tokens.shape[1])), None
+
+
+def why_generate_fails(error: Exception) -> str:
+    """The note on a reference that does not generate."""
+    text = (str(error).strip().splitlines() or [""])[0][:200]
+    return f"generation was not compared: PyTorch's own generate fails ({type(error).__name__}: {text})"
 
 
 def _prompts(text_config: Any, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -99,9 +103,9 @@ def check_generation(
     for step in range(tokens.shape[1]):
         feeds = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, **past}
         outputs = run({name: feeds[name] for name in names})
-        difference, is_tie = _difference(outputs["logits"][:, -1], tokens[:, step], step, tolerance)
+        difference, is_tie = greedy_difference(outputs["logits"][:, -1], tokens[:, step], step, tolerance)
         if difference and not is_tie:
-            return _result(generation, equal=False, first_difference=difference)
+            return generation_result(generation, equal=False, first_difference=difference)
         ties += [difference] if difference else []
         past = {
             name.replace("present", "past_key_values", 1): array
@@ -111,12 +115,13 @@ def check_generation(
         ids = tokens[:, step : step + 1]
         mask = np.concatenate([mask, np.ones_like(ids)], axis=1)
         positions = positions[:, -1:] + 1
-    return _result(generation, equal=True, first_difference=ties[0] if ties else None)
+    return generation_result(generation, equal=True, first_difference=ties[0] if ties else None)
 
 
-def _difference(
+def greedy_difference(
     logits: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], step: int, tolerance: Tolerance
 ) -> tuple[str | None, bool]:
+    """The first row (batch) whose largest logit (batch, vocabulary) is not the expected token, and whether by a tie."""
     chosen = logits.argmax(axis=-1)
     for row in np.flatnonzero(chosen != expected):
         best, wanted = float(logits[row, chosen[row]]), float(logits[row, expected[row]])
@@ -129,7 +134,8 @@ def _difference(
     return None, False
 
 
-def _result(generation: GenerationRecord, *, equal: bool, first_difference: str | None) -> GenerationResult:
+def generation_result(generation: GenerationRecord, *, equal: bool, first_difference: str | None) -> GenerationResult:
+    """The result of a generation that was compared."""
     return GenerationResult(
         prompts=generation.prompts, tokens=generation.tokens, equal=equal, first_difference=first_difference
     )

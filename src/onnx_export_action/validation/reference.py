@@ -24,6 +24,11 @@ from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.project.plan import Job
 from onnx_export_action.results import Stage
 from onnx_export_action.validation.cases import Arrays, CaseSpec, axis_sizes, plan_cases
+from onnx_export_action.validation.encoder_decoder_generation import (
+    DECODER,
+    can_generate_from_encoder,
+    generate_from_encoder,
+)
 from onnx_export_action.validation.generation import can_generate, generate_reference
 from onnx_export_action.validation.metrics import valid_positions
 from onnx_export_action.validation.ranking import choice_is_certain, ranked
@@ -55,12 +60,18 @@ def make_reference(job: Job, folder: Path) -> Reference:
     loaded = time.perf_counter()
     onnx_config = onnx_config_for(model, job)
     notes: list[str] = []
-    for name, component in onnx_config.components():
+    components = dict(onnx_config.components())
+    from_encoder = can_generate_from_encoder(components)
+    for name, component in components.items():
         record = component_reference(model, name, component, _all_cases(component, job), folder)
-        record.generates = can_generate(component)
+        record.generates = can_generate(component) or (from_encoder and name == DECODER)
         write_record(record, folder, name)
         if record.generates:
-            generation, note = generate_reference(model, job, folder, name)
+            generation, note = (
+                generate_from_encoder(model, components, job, folder)
+                if from_encoder
+                else generate_reference(model, job, folder, name)
+            )
             write_record(generation, folder, name)
             notes += [note] if note else []
     return Reference(
