@@ -62,7 +62,8 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.compare_with_optimum
 
-# Every (model type, task) pair; goes on where it was stopped. ARGUMENTS="bert --retry" for some types, or again.
+# Every (model type, task) pair; goes on where it was stopped. ARGUMENTS="bert --retry" for some types, or again;
+# ARGUMENTS=--inferred for one task of every type that has no configuration class.
 catalogue: $(STAMP)
 	$(BIN)/python -m tests.architectures.catalogue $(ARGUMENTS)
 

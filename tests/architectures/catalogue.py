@@ -24,11 +24,13 @@ import msgspec
 
 from onnx_export_action.results import Verdict
 from tests.architectures.expected import Expected, Pair, read_expected
+from tests.architectures.inferred_pairs import inferred_pairs
 from tests.architectures.proving import Outcome
 
 ROOT = Path(__file__).parents[2]
 STATE = ROOT / ".catalogue" / "outcomes.jsonl"
 PAGE = ROOT / "docs" / "architectures.md"
+INFERRED_PAGE = ROOT / "docs" / "architectures-inferred.md"
 SOURCES = ("src/onnx_export_action/onnx_config", "src/onnx_export_action/export", "src/onnx_export_action/validation")
 TIMEOUT_SECONDS = 600
 
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     expected = read_expected()
     source = source_hash()
-    wanted = expected.pairs(only=options.types)
+    wanted = inferred_pairs(only=options.types) if options.inferred else expected.pairs(only=options.types)
     done = {outcome.pair: outcome for outcome in read_outcomes() if options.keep or outcome.source == source}
     if options.retry:
         done = {pair: outcome for pair, outcome in done.items() if outcome.verdict is Verdict.PASS}
@@ -47,8 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
         done[outcome.pair] = outcome
         append_outcome(outcome)
         print(f"{number}/{len(left)} {line_of(outcome)}", flush=True)
+    outcomes = [done[pair] for pair in wanted]
+    if options.inferred:
+        print(inferred_figures(outcomes))
+        if not options.types:
+            INFERRED_PAGE.write_text(inferred_page(outcomes))
+        return 0
     if not options.types:
-        PAGE.write_text(page([done[pair] for pair in wanted], expected))
+        PAGE.write_text(page(outcomes, expected))
     surprises = [pair for pair in wanted if done[pair].verdict is not Verdict.PASS and not expected.known_failure(pair)]
     print(f"{len(wanted)} pairs: {_counted(done[pair] for pair in wanted)}; unexplained failures: {len(surprises)}")
     return 1 if surprises else 0
@@ -59,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("types", nargs="*", help="model types to run; all, and the page, without any")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2 + 1), help="worker processes")
     parser.add_argument("--keep", action="store_true", help="keep outcomes of earlier versions of the code")
+    parser.add_argument("--inferred", action="store_true", help="run the types that have no configuration class")
     parser.add_argument("--retry", action="store_true", help="run pairs again that did not pass")
     return parser
 
@@ -196,6 +205,33 @@ def page(outcomes: list[Outcome], expected: Expected) -> str:
         "| type | task | verdict | engine | seconds | margin | cause |",
         "| --- | --- | --- | --- | ---: | ---: | --- |",
         *(_row(outcome, expected.known_failure(outcome.pair)) for outcome in outcomes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+# What an outcome's reason says where no model was made, so that there was nothing to export.
+NO_MODEL = ("no tiny configuration", "could not be loaded")
+
+
+def inferred_figures(outcomes: list[Outcome]) -> str:
+    """How many of the types that could be built small pass without a configuration class."""
+    built = [outcome for outcome in outcomes if not any(words in (outcome.reason or "") for words in NO_MODEL)]
+    return f"{len(outcomes)} types without a configuration class, {len(built)} built small: {_counted(built)}"
+
+
+def inferred_page(outcomes: list[Outcome]) -> str:
+    """``docs/architectures-inferred.md``: the figures, then a line a type."""
+    lines = [
+        "# Architectures without a configuration class",
+        "",
+        "Written by `make catalogue ARGUMENTS=--inferred`: do not edit. Every other model type of transformers that an",
+        "auto class loads, with one of its tasks: its configuration is inferred from runs of a tiny model.",
+        "",
+        f"- {inferred_figures(outcomes)}",
+        "",
+        "| type | task | verdict | engine | seconds | margin | cause |",
+        "| --- | --- | --- | --- | ---: | ---: | --- |",
+        *(_row(outcome, None) for outcome in outcomes),
     ]
     return "\n".join(lines) + "\n"
 

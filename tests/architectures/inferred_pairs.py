@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from tests.architectures.expected import Pair
 
 # What a type is for, before what most types have.
@@ -29,14 +27,14 @@ PREFERRED = (
 )
 
 
-def inferred_pairs() -> list[Pair]:
-    """A pair for every model type that is not registered and that an auto class of transformers loads."""
+def inferred_pairs(*, only: list[str] | None = None) -> list[Pair]:
+    """A pair for every model type, of those in ``only``, that is not registered and that an auto class loads."""
     from transformers import CONFIG_MAPPING
 
     from onnx_export_action.onnx_config import TasksManager
 
     registered = set(TasksManager.get_supported_model_types())
-    pairs = ((name, task_of(name)) for name in sorted(CONFIG_MAPPING) if name not in registered)
+    pairs = ((name, task_of(name)) for name in sorted(only or CONFIG_MAPPING) if name not in registered)
     return [Pair(name, task) for name, task in pairs if task is not None]
 
 
@@ -52,8 +50,3 @@ def task_of(model_type: str) -> str | None:
             continue
         return task
     return None
-
-
-if __name__ == "__main__":
-    for pair in inferred_pairs():
-        print(pair, file=sys.stdout)

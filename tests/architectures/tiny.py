@@ -159,7 +159,8 @@ CAPS: dict[str, int] = {
     **dict.fromkeys(("num_experts", "n_routed_experts", "num_local_experts"), 4),
     **dict.fromkeys(("num_experts_per_tok", "n_group", "topk_group"), 2),
     **dict.fromkeys(("num_queries", "num_detection_tokens", "num_latents", "d_latents"), HEAD_SIZE),
-    **dict.fromkeys(("image_size",), 32),
+    **dict.fromkeys(("image_size", "crop_size"), 32),
+    **dict.fromkeys(("num_frames", "frames_per_clip"), 4),
     **dict.fromkeys(("patch_size",), 8),
     **dict.fromkeys(("conv_dim", "tdnn_dim", "xvector_output_dim"), 16),
     **dict.fromkeys(("num_conv_pos_embeddings",), 16),
@@ -374,11 +375,19 @@ def _shrunk(default: PreTrainedConfig) -> Settings:
         part = getattr(default, name, None)
         if isinstance(value, dict) and hasattr(part, "sub_configs"):
             settings[name] = _shrunk_part(part)
+        elif isinstance(value, dict) and "mrope_section" in value:
+            settings[name] = value | {"mrope_section": _rotary_thirds(value)}
         elif name in TOKEN_IDS:
             settings |= _token_id(name, value, default)
         elif name in CAPS and (small := _capped(value, CAPS[name])) != value:
             settings[name] = small
     return settings
+
+
+def _rotary_thirds(rope: Settings) -> list[int]:
+    """Pairs of rotated numbers for time, height and width: together half of what a head rotates."""
+    pairs = int(HEAD_SIZE * rope.get("partial_rotary_factor", 1)) // 2
+    return [pairs - pairs // 4 - pairs // 2 + pairs // 4, pairs // 4, pairs // 2 - pairs // 4]
 
 
 def _shrunk_part(part: PreTrainedConfig) -> Settings:

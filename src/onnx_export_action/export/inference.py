@@ -18,10 +18,15 @@ import torch
 from onnx_export_action.errors import ExportError
 from onnx_export_action.export.calling import FlatModel
 from onnx_export_action.onnx_config.base import TASK_OUTPUTS, OnnxConfig
+from onnx_export_action.onnx_config.dummy_inputs import (
+    DummyFramesFirstGenerator,
+    DummyImagePromptGenerator,
+    DummyInputGenerator,
+)
 from onnx_export_action.onnx_config.inferred import (
     COMPANIONS,
+    GENERATOR_SETS,
     GENERATORS,
-    IMAGE_PROMPT_GENERATORS,
     SUBJECTS,
     Facts,
     InferredOnnxConfig,
@@ -58,7 +63,7 @@ _ARGUMENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "image_height": ("height", ()),
     "image_width": ("width", ()),
 }
-_LONGEST_TRIED = 64
+_LONGEST_TRIED = 1024
 _NEVER_OUTPUTS = ("loss", "past_key_values", "hidden_states", "attentions", "cache")
 
 
@@ -159,9 +164,18 @@ def _candidates(model: Any) -> Iterator[Facts]:
         if not names or inputs in seen:
             continue
         seen.add(inputs)
-        if {"input_ids", "pixel_values"} <= set(inputs):
-            yield Facts({name: {} for name in inputs}, generators=IMAGE_PROMPT_GENERATORS)
-        yield Facts({name: {} for name in inputs}, generators=GENERATORS)
+        for generators in GENERATOR_SETS:
+            if generators is GENERATORS or any(_is_special(generators[0], name, inputs) for name in inputs):
+                yield Facts({name: {} for name in inputs}, generators=generators)
+
+
+def _is_special(generator: type[DummyInputGenerator], name: str, inputs: tuple[str, ...]) -> bool:
+    """Whether a generator that stands before the others would make an input in another way than they do."""
+    if generator is DummyImagePromptGenerator:
+        return name == "input_ids" and "pixel_values" in inputs
+    if generator is DummyFramesFirstGenerator:
+        return name == "input_features"
+    return name in generator.SUPPORTED_INPUT_NAMES
 
 
 class _Model:

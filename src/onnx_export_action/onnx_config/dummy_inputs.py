@@ -713,6 +713,30 @@ class DummyCodebookGenerator(DummyInputGenerator):
         return self.random_int_array(input_name, shape, int(self.required("codebook_size")))
 
 
+class DummyFramesFirstGenerator(DummyAudioInputGenerator):
+    """Sound whose ``input_features`` are (batch, frames, mel bins), as Transformer encoders take them."""
+
+    def array(self, input_name: str) -> Array:
+        """As the base class does, the other way round."""
+        array = super().array(input_name)
+        return array.transpose(0, 2, 1).copy() if input_name == "input_features" else array
+
+
+class DummyVideoGenerator(DummyInputGenerator):
+    """Videos of the model's one length: (batch, frames, channels, height, width), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("pixel_values", "pixel_values_videos")
+
+    def array(self, input_name: str) -> Array:
+        """The videos."""
+        shapes, config = self.shapes, self.normalized_config
+        frames = int(config.get("num_frames") or self.required("frames_per_clip"))
+        height, width = shapes.image_height, shapes.image_width
+        if config.has_attribute("image_size") or config.has_attribute("crop_size"):
+            height, width = as_height_and_width(config.get("image_size") or config.get("crop_size"))
+        return self.random_float_array(input_name, (self.batch_size, frames, shapes.num_channels, height, width))
+
+
 class DummyFixedSpectrogramGenerator(DummyInputGenerator):
     """Spectrograms of the model's one size: ``input_values`` (batch, ``max_length`` frames, mel bins), float32."""
 

@@ -15,20 +15,30 @@ from onnx_export_action.onnx_config.base import Axes, OnnxConfig
 from onnx_export_action.onnx_config.dummy_inputs import (
     ALL_GENERATORS,
     DummyBoxGenerator,
+    DummyFixedSpectrogramGenerator,
+    DummyFramesFirstGenerator,
     DummyImagePromptGenerator,
     DummyInputGenerator,
     DummyTimeSeriesGenerator,
+    DummyVideoGenerator,
 )
 from onnx_export_action.onnx_config.normalized import NormalizedTextAndVisionConfig
 from onnx_export_action.onnx_config.shapes import AxesMapping, ShapeLimit
 
 # The inputs that dummy values can be made for, the model's own first choice apart: what a call is about ...
-SUBJECTS = ("input_ids", "pixel_values", "input_values", "input_features", "past_values")
+SUBJECTS = ("input_ids", "pixel_values", "pixel_values_videos", "input_values", "input_features", "past_values")
 # ... and what may go with it.
 COMPANIONS = ("attention_mask", "decoder_input_ids", "bbox")
 
 GENERATORS: tuple[type[DummyInputGenerator], ...] = (*ALL_GENERATORS, DummyBoxGenerator, DummyTimeSeriesGenerator)
-IMAGE_PROMPT_GENERATORS: tuple[type[DummyInputGenerator], ...] = (DummyImagePromptGenerator, *GENERATORS)
+# Tried in this order: what is special comes first, as it makes nothing for a model that is not.
+GENERATOR_SETS: tuple[tuple[type[DummyInputGenerator], ...], ...] = (
+    (DummyImagePromptGenerator, *GENERATORS),
+    (DummyVideoGenerator, *GENERATORS),
+    GENERATORS,
+    (DummyFramesFirstGenerator, *GENERATORS),
+    (DummyFixedSpectrogramGenerator, *GENERATORS),
+)
 
 
 class NormalizedAnyConfig(NormalizedTextAndVisionConfig):

@@ -1,0 +1,86 @@
+"""Models of types without a configuration class: what runs of them show is what their files take and give."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from onnx_export_action.errors import ExportError
+from onnx_export_action.export.inference import INFERRED_NOTE, infer_onnx_config
+from onnx_export_action.onnx_config import TasksManager
+from onnx_export_action.results import TargetResult, Verdict
+from onnx_export_action.stages import Request, export_and_check
+from tests.architectures.tiny import tiny_config, write_tiny_config
+from tests.unit.onnx_config.signatures import signature
+
+
+def tiny_model(model_type: str, task: str, **changes: Any) -> Any:
+    config = tiny_config(model_type, **changes)
+    torch.manual_seed(0)
+    return TasksManager.get_model_class_for_task(task, model_type=model_type).from_config(config).eval()
+
+
+def test_an_encoder_of_text_without_a_mask() -> None:
+    config = infer_onnx_config(tiny_model("fnet", "fill-mask"), "fill-mask")
+    assert signature(config) == "input_ids[batch_size, sequence_length] -> logits[batch_size, sequence_length]"
+    assert config.shape_limits()["sequence_length"].maximum == 96
+
+
+def test_images_of_the_size_that_the_model_was_made_for() -> None:
+    config = infer_onnx_config(tiny_model("vit", "image-classification"), "image-classification")
+    assert signature(config) == "pixel_values[batch_size] -> logits[batch_size]"
+    assert config.shape_limits()["image_height"].maximum == 32
+
+
+def test_images_of_any_size_move_the_features_under_names_of_their_own() -> None:
+    config = infer_onnx_config(tiny_model("resnet", "feature-extraction"), "feature-extraction")
+    assert config.inputs == {"pixel_values": {0: "batch_size", 2: "height", 3: "width"}}
+    features = config.outputs["last_hidden_state"]
+    assert features[0] == "batch_size"
+    assert not {features[2], features[3]} & {"height", "width"}
+
+
+def test_a_decoder_keeps_its_past_as_any_other() -> None:
+    config = infer_onnx_config(tiny_model("biogpt", "text-generation"), "text-generation-with-past")
+    assert config.inputs["past_key_values.0.key"] == {0: "batch_size", 2: "past_sequence_length"}
+    assert config.outputs["present.1.value"] == {0: "batch_size", 2: "past_sequence_length + sequence_length"}
+
+
+def test_a_state_that_is_no_cache_of_keys_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ExportError, match="keeps no past") as error:
+        infer_onnx_config(tiny_model("mamba", "text-generation"), "text-generation-with-past")
+    assert "use the task text-generation" in (error.value.hint or "")
+
+
+class Unusual(torch.nn.Module):
+    config = None
+
+    def forward(self, graph: torch.Tensor) -> torch.Tensor:
+        return graph
+
+
+def test_a_model_of_unknown_inputs_says_what_was_tried() -> None:
+    with pytest.raises(ExportError, match="no call of Unusual was found") as error:
+        infer_onnx_config(Unusual(), "feature-extraction")
+    assert "pixel_values" in (error.value.hint or "")
+
+
+def exported(model_type: str, task: str, folder: Path) -> TargetResult:
+    model = write_tiny_config(model_type, folder / "model")
+    request = Request(name="it", model=str(model), destination=folder / "onnx", weights="random", task=task)
+    return export_and_check(request, progress=lambda _: None)
+
+
+def test_an_inferred_export_is_proven_and_says_that_it_was_inferred(tmp_path: Path) -> None:
+    result = exported("biogpt", "text-generation-with-past", tmp_path)
+    assert result.verdict is Verdict.PASS
+    assert INFERRED_NOTE in result.notes
+    assert result.files[0].generation is not None
+    assert result.files[0].generation.equal
+
+
+def test_a_registered_type_is_not_inferred(tmp_path: Path) -> None:
+    result = exported("bert", "feature-extraction", tmp_path)
+    assert result.verdict is Verdict.PASS
+    assert INFERRED_NOTE not in result.notes
