@@ -11,7 +11,15 @@ import yaml
 
 from onnx_export_action.errors import ExportError
 from onnx_export_action.project.settings import load_settings
-from onnx_export_action.starting_files import HOOKS_FILE, SETTINGS_FILE, WORKFLOW_FILE, Proposal, proposals
+from onnx_export_action.project.settings_schema import settings_schema
+from onnx_export_action.starting_files import (
+    HOOKS_FILE,
+    SCHEMA_URL,
+    SETTINGS_FILE,
+    WORKFLOW_FILE,
+    Proposal,
+    proposals,
+)
 
 ROOT = Path(__file__).parents[2]
 BERT = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}
@@ -168,3 +176,9 @@ def test_the_hook_entry_names_the_hooks_of_this_repository(tmp_path: Path) -> No
     known = {hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
     (entry,) = yaml.safe_load(proposed(tmp_path, HOOKS_FILE).after)["repos"]
     assert {hook["id"] for hook in entry["hooks"]} == known - {"validate-onnx-export"}
+
+
+def test_the_schema_that_editors_fetch_is_that_of_the_code() -> None:
+    name = SCHEMA_URL.partition("/v1/")[2]
+    committed = json.loads((ROOT / name).read_text(encoding="utf-8"))
+    assert committed == settings_schema(), f"run onnx-export schema config > {name}"
