@@ -31,6 +31,7 @@ from onnx_export_action.errors import ExportError, load_error
 from onnx_export_action.export.calibrating import calibrate_batch_norms, has_batch_norms
 from onnx_export_action.export.calling import FlatModel
 from onnx_export_action.export.inference import onnx_config_for
+from onnx_export_action.export.source import DIFFUSERS_TYPES
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.plan import Job
 
@@ -52,17 +53,46 @@ def load_model(job: Job) -> LoadedModel:
         ExportError: weights are missing, damaged or of another shape, or the class cannot be built.
     """
     with _quiet():
-        config = _config(job)
         try:
-            model_class = TasksManager.get_model_class_for_task(job.task, model_type=job.model_type)
-            loaded = _built(model_class, config, job) if job.weights == "random" else _loaded(model_class, config, job)
-            _with_vocoder(loaded.model, job)
+            if job.model_type in DIFFUSERS_TYPES.values():
+                loaded = _component_of_diffusers(job)
+            else:
+                loaded = _model_of_transformers(job)
         except ExportError:
             raise
         except Exception as error:  # from_pretrained raises whatever the model's own constructor raises
             raise load_error(*_explained(error, job.folder)) from error
     loaded.model.eval()
     return loaded
+
+
+def _model_of_transformers(job: Job) -> LoadedModel:
+    config = _config(job)
+    model_class = TasksManager.get_model_class_for_task(job.task, model_type=job.model_type)
+    loaded = _built(model_class, config, job) if job.weights == "random" else _loaded(model_class, config, job)
+    _with_vocoder(loaded.model, job)
+    return loaded
+
+
+def _component_of_diffusers(job: Job) -> LoadedModel:
+    """A component of a pipeline, whose class config.json names; diffusers 0.42 refuses weights that do not fit it."""
+    import diffusers
+
+    class_name = next(name for name, model_type in DIFFUSERS_TYPES.items() if model_type == job.model_type)
+    model_class = getattr(diffusers, class_name)
+    if job.weights == "load":
+        model, info = model_class.from_pretrained(
+            job.folder,
+            torch_dtype=torch.float32,
+            local_files_only=True,
+            low_cpu_mem_usage=False,  # what it does without accelerate, after a page of advice
+            output_loading_info=True,
+        )
+        return LoadedModel(model, frozenset(info["missing_keys"]))
+    torch.manual_seed(job.seed)
+    model = model_class.from_config(model_class.load_config(job.folder, local_files_only=True))
+    spread_random_weights(model, job.seed)
+    return LoadedModel(model)
 
 
 def _with_vocoder(model: PreTrainedModel, job: Job) -> None:

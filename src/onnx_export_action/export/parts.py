@@ -259,3 +259,24 @@ def unused_states(model: Any, cache: EncoderDecoderCache | None) -> torch.Tensor
     config = model.get_encoder().config
     hidden_size = getattr(config, "output_hidden_size", None) or config.hidden_size
     return keys.new_zeros((keys.shape[0], keys.shape[2], hidden_size))
+
+
+@part
+def unet_with_sizes(
+    model: Any, *, text_embeds: torch.Tensor, time_ids: torch.Tensor, **inputs: torch.Tensor
+) -> Mapping[str, Any]:
+    """``UNet2DConditionModel.forward`` of diffusers for Stable Diffusion XL, which takes two inputs as one mapping."""
+    outputs: Mapping[str, Any] = model(**inputs, added_cond_kwargs={"text_embeds": text_embeds, "time_ids": time_ids})
+    return outputs
+
+
+@part
+def vae_encoder(model: Any, *, sample: torch.Tensor) -> dict[str, torch.Tensor]:
+    """``AutoencoderKL.encode`` of diffusers, up to the distribution that a pipeline then draws from."""
+    return {"latent_parameters": model.encode(sample).latent_dist.parameters}
+
+
+@part
+def vae_decoder(model: Any, *, latent_sample: torch.Tensor) -> dict[str, torch.Tensor]:
+    """``AutoencoderKL.decode`` of diffusers."""
+    return {"sample": model.decode(latent_sample).sample}

@@ -192,6 +192,9 @@ def _commit_of(snapshot: Path) -> str | None:
 # What transformers (``PreTrainedConfig.get_config_dict``) adds to a configuration that timm wrote.
 _TIMM = {"model_type": "timm_wrapper", "architectures": ["TimmWrapperForImageClassification"]}
 
+# Class of diffusers that a component's configuration names -> the model type that it is registered under.
+DIFFUSERS_TYPES = {"AutoencoderKL": "autoencoder-kl", "UNet2DConditionModel": "unet-2d-condition"}
+
 
 def read_model_config(folder: Path) -> dict[str, Any]:
     """Read ``config.json`` as plain data, for the plan.
@@ -214,7 +217,12 @@ def read_model_config(folder: Path) -> dict[str, Any]:
         raise plan_error(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(config, dict):
         raise plan_error(f"{path}: a model configuration is a JSON object, this is a {type(config).__name__}")
-    return _TIMM | config if "pretrained_cfg" in config else config
+    if "pretrained_cfg" in config:
+        return _TIMM | config
+    class_name = config.get("_class_name")
+    if isinstance(class_name, str) and class_name in DIFFUSERS_TYPES:
+        return {"model_type": DIFFUSERS_TYPES[class_name], "architectures": [class_name]} | config
+    return config
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from onnx_export_action.onnx_config.registry import CLASS_MODULES
 if TYPE_CHECKING:
     from onnx_export_action.onnx_config.audio import *
     from onnx_export_action.onnx_config.base import *
+    from onnx_export_action.onnx_config.diffusion import *
     from onnx_export_action.onnx_config.dummy_inputs import *
     from onnx_export_action.onnx_config.features import *
     from onnx_export_action.onnx_config.modalities import *

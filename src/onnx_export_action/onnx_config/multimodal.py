@@ -40,6 +40,23 @@ from onnx_export_action.onnx_config.text_encoders import RobertaOnnxConfig
 CONTRASTIVE_TASKS = ("feature-extraction", "zero-shot-image-classification")
 
 
+@register_onnx("clip_text_model", "feature-extraction")
+class CLIPTextModelOnnxConfig(TextEncoderOnnxConfig):
+    """The text tower of CLIP, as pipelines of diffusers use it: without a mask."""
+
+    DUMMY_INPUT_GENERATOR_CLASSES = (DummyClipTextInputGenerator,)
+
+    @property
+    def inputs(self) -> Axes:
+        """The texts."""
+        return OrderedDict(input_ids={0: "batch_size", 1: "sequence_length"})
+
+    @property
+    def outputs(self) -> Axes:
+        """The features of all tokens, and of the text."""
+        return super().outputs | {"pooler_output": {0: "batch_size"}}
+
+
 @register_onnx("clip", *CONTRASTIVE_TASKS, "image-classification")
 class CLIPOnnxConfig(TextAndVisionOnnxConfig):
     """CLIP: any number of texts against any number of images."""

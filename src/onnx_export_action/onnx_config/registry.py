@@ -27,7 +27,16 @@ ConfigClass = TypeVar("ConfigClass", bound=type[OnnxConfig])
 # The modules whose classes register themselves; loaded when the register is first asked.
 CLASS_MODULES = tuple(
     f"{__package__}.{module}"
-    for module in ("text_encoders", "text_decoders", "seq2seq", "vision", "audio", "multimodal", "time_series")
+    for module in (
+        "text_encoders",
+        "text_decoders",
+        "seq2seq",
+        "vision",
+        "audio",
+        "multimodal",
+        "time_series",
+        "diffusion",
+    )
 )
 
 # Model types that transformers had, and since when it has them no more: https://github.com/huggingface/transformers/pull/42235
@@ -93,6 +102,7 @@ ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     # T5EncoderModel is half of what the task would load.
     ("EncoderModel", ()),
     ("Model", ("feature-extraction", "text-to-audio")),
+    ("AutoencoderKL", ("feature-extraction",)),
 )
 
 # Model type and task -> the class that does it, where transformers 5.23 lists it under no auto class.

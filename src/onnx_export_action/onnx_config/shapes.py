@@ -105,7 +105,7 @@ def default_sizes(inputs: AxesMapping, normalized_config: NormalizedConfig) -> d
         ExportError: the configuration names something that is no size.
     """
     sizes = dict(DEFAULT_DUMMY_SHAPES)
-    if "pixel_values" in inputs:
+    if not {"pixel_values", "sample", "latent_sample"}.isdisjoint(inputs):
         if normalized_config.has_attribute("image_size"):
             sizes["image_height"], sizes["image_width"] = as_height_and_width(normalized_config.image_size)
         sizes["num_channels"] = _configured(normalized_config, "num_channels", sizes["num_channels"])

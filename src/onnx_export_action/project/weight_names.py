@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-SINGLE_NAMES = ("model.safetensors", "pytorch_model.bin")
-INDEX_NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+# The last is what diffusers calls the weights of a pipeline's component.
+SINGLE_NAMES = ("model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors")
+INDEX_NAMES = tuple(f"{name}.index.json" for name in SINGLE_NAMES)
 
 
 # A model inside another's folder, which its export is made of as well: the vocoder of SpeechT5.
