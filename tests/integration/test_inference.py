@@ -84,3 +84,15 @@ def test_a_registered_type_is_not_inferred(tmp_path: Path) -> None:
     result = exported("bert", "feature-extraction", tmp_path)
     assert result.verdict is Verdict.PASS
     assert INFERRED_NOTE not in result.notes
+
+
+def test_the_lengths_of_an_encoder_and_a_decoder_in_one_file_are_two() -> None:
+    config = infer_onnx_config(tiny_model("led", "feature-extraction"), "feature-extraction")
+    assert config.inputs["input_ids"] == {0: "batch_size", 1: "sequence_length"}
+    assert config.inputs["decoder_input_ids"] == {0: "batch_size", 1: "decoder_sequence_length"}
+    assert config.outputs["last_hidden_state"] == config.inputs["decoder_input_ids"]
+
+
+def test_an_encoder_decoder_becomes_the_files_of_its_kind() -> None:
+    config = infer_onnx_config(tiny_model("umt5", "text2text-generation"), "text2text-generation-with-past")
+    assert [name for name, _ in config.components()] == ["encoder_model", "decoder_model", "decoder_with_past_model"]

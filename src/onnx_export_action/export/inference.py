@@ -106,10 +106,21 @@ def infer_onnx_config(model: Any, task: str) -> OnnxConfig:
 
 
 def _takes(model: Any, onnx_config: OnnxConfig) -> bool:
-    """Whether ``forward`` knows all inputs that are no cache; others would go unused into its keyword arguments."""
+    """Whether ``forward`` knows all inputs that are no cache, and positions make a difference if they are among them.
+
+    Others would go unused into its keyword arguments, and the graph would not have them.
+    """
     parameters = inspect.signature(model.forward).parameters
     first = onnx_config.components()[0][1]
-    return all(name in parameters for name in first.inputs if not name.startswith("past_key_values"))
+    if not all(name in parameters for name in first.inputs if not name.startswith("past_key_values")):
+        return False
+    if "position_ids" not in first.inputs:
+        return True
+    inputs = first.generate_dummy_inputs("pt", padding="none")
+    elsewhere = {**inputs, "position_ids": inputs["position_ids"].flip(1)}
+    with torch.inference_mode():
+        here, there = (FlatModel(model, first)(*values.values())[0] for values in (inputs, elsewhere))
+    return not torch.equal(here, there)
 
 
 def _runs(model: Any, onnx_config: OnnxConfig) -> bool:
@@ -133,18 +144,21 @@ def _output_shapes(model: Any, onnx_config: OnnxConfig, **shapes: Any) -> dict[s
 
 def _facts(model: Any, task: str) -> Facts:
     reasons: list[str] = []
+    impossible: list[str] = []
     for facts in _candidates(model):
         try:
             observed = _Model(model, task, facts)
             if observed.outputs:
                 return observed.with_axes()
             reasons.append(f"with {', '.join(facts.inputs)} it gives no tensor that depends on them")
+        except ExportError as error:
+            impossible.append(error.message)
         except Exception as error:  # whatever the model's own code raises on this input
             text = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
             reasons.append(f"with {', '.join(facts.inputs)}: {text}")
-    said = f" ({reasons[0]})" if reasons else " (it takes none of those that are known)"
+    said = (*reasons, *impossible, "it takes none of the inputs that are known")[0]
     raise ExportError(
-        f"no call of {type(model).__name__} was found that runs{said}",
+        f"no call of {type(model).__name__} was found that runs ({said})",
         stage=Stage.EXPORT,
         hint=f"declare its inputs, or write an OnnxConfig for it; tried: {', '.join(SUBJECTS)} and what goes with them",
     )
@@ -187,7 +201,9 @@ class _Model:
         self._facts = facts
         self._outputs: list[str] | None = None
         self._defaults = InferredOnnxConfig(model.config, task, facts).dummy_shapes()
-        self._base_sizes = self._sizes_that_run()
+        # Said always: it would follow `sequence_length`.
+        self._base_sizes = {"decoder_sequence_length": self._defaults.decoder_sequence_length}
+        self._base_sizes |= self._sizes_that_run()
         first = self._call(seed=0)
         second = self._call(seed=1)
         self.outputs = [name for name, value in first.items() if self._depends(value, second.get(name))]
@@ -203,9 +219,9 @@ class _Model:
             return {"batch_size": 1}
         return {"batch_size": 2}
 
-    def _call(self, *, seed: int = 0, **sizes: int) -> dict[str, torch.Tensor]:
+    def _call(self, *, seed: int = 0, **sizes: Any) -> dict[str, torch.Tensor]:
         """The outputs, the inputs before them under ``input NAME``."""
-        shapes = {**getattr(self, "_base_sizes", {}), **sizes}
+        shapes: dict[str, Any] = {**self._base_sizes, **sizes}
         onnx_config = InferredOnnxConfig(self._model.config, self._task, self._facts)
         inputs = onnx_config.generate_dummy_inputs("pt", seed=seed, **shapes)
         accepted = inspect.signature(self._model.forward).parameters

@@ -16,17 +16,9 @@ from typing import Any
 import torch
 
 
-def without_padding(
-    _: Any,
-    input_ids: torch.Tensor,
-    attention_mask: torch.Tensor,
-    token_type_ids: torch.Tensor,
-    position_ids: torch.Tensor,
-    inputs_embeds: torch.Tensor,
-    pad_token_id: int,  # noqa: ARG001 - nothing is padded
-) -> tuple[int, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The inputs as they are: the attention below takes any length."""
-    return 0, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds
+def without_padding(_: Any, *, pad_token_id: int, **inputs: Any) -> tuple[Any, ...]:  # noqa: ARG001 - nothing is padded
+    """What ``_pad_to_window_size`` answers for inputs as they are: the attention below takes any length."""
+    return 0, *inputs.values()
 
 
 def window_attention(

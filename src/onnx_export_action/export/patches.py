@@ -127,3 +127,16 @@ def _longformer() -> list[PatchingSpec]:
         PatchingSpec(LongformerSelfAttention, "forward", window_attention),
         PatchingSpec(LongformerModel, "_pad_to_window_size", without_padding),
     ]
+
+
+@_for_type("led")
+def _led() -> list[PatchingSpec]:
+    """As Longformer, whose attention LED's encoder copies."""
+    from transformers.models.led.modeling_led import LEDEncoder, LEDEncoderSelfAttention
+
+    from onnx_export_action.export.longformer import window_attention, without_padding
+
+    return [
+        PatchingSpec(LEDEncoderSelfAttention, "forward", window_attention),
+        PatchingSpec(LEDEncoder, "_pad_to_window_size", without_padding),
+    ]
