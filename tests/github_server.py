@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -57,11 +59,19 @@ class GitHubServer:
         self._next_id = 1
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        self._scheme = "http"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
     def api_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/api/v3"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/api/v3"
+
+    def speak_tls(self, certificate: Path, key: Path) -> None:
+        """As an Enterprise Server with a certificate of its own; before it starts."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._scheme = "https"
 
     def __enter__(self) -> GitHubServer:
         self._thread.start()

@@ -426,6 +426,32 @@ def test_an_api_that_refuses_hides_no_verdict(report: Report, result: TargetResu
     assert "No comment was written" in step.summary
 
 
+def test_an_enterprise_server_s_own_authority_is_trusted_where_it_is_given(
+    workspace: Path, result: TargetResult, tmp_path: Path
+) -> None:
+    certificate, key = own_authority(tmp_path)
+    (workspace / "one.result.json").write_bytes(encode(result))
+    server = GitHubServer()
+    server.speak_tls(certificate, key)
+    with server:
+        runner = Runner(workspace, tmp_path / "files", server.api_url, server.token)
+        inputs = {"command": "report", "results": "one.result.json"}
+        step = runner.run("pull_request", pull_request(workspace), **inputs, ca_certificate=certificate.read_text())
+        assert step.code == 0, step.log
+        assert len(server.bodies()) == 1
+        stranger = runner.run("pull_request", pull_request(workspace), **inputs)
+    assert (stranger.code, stranger.outputs["verdict"]) == (0, "pass")
+    assert "No comment was written" in stranger.summary
+
+
+def own_authority(folder: Path) -> tuple[Path, Path]:
+    certificate, key = folder / "authority.pem", folder / "key.pem"
+    options = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=ours", "-keyout", str(key)]
+    extension = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate)]
+    subprocess.run(["openssl", "req", "-x509", *options, *extension], check=True, capture_output=True)
+    return certificate, key
+
+
 @pytest.mark.parametrize(
     ("mode", "passing", "failing"), [("always", 1, 1), ("on-failure", 0, 1), ("on-change", 0, 1), ("never", 0, 0)]
 )

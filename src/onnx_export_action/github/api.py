@@ -16,7 +16,7 @@ from typing import Any, Self, cast
 import requests
 from github import Auth, Github, GithubException, GithubRetry
 from urllib3.connectionpool import ConnectionPool
-from urllib3.exceptions import MaxRetryError, ResponseError
+from urllib3.exceptions import MaxRetryError, ResponseError, SSLError
 from urllib3.response import HTTPResponse
 
 from onnx_export_action import __version__
@@ -115,7 +115,12 @@ class _BoundedRetry(GithubRetry):
         _pool: ConnectionPool | None = None,
         _stacktrace: TracebackType | None = None,
     ) -> Self:
-        """The state for the next attempt; gives up when its wait would end after the deadline."""
+        """The state for the next attempt; gives up when its wait would end after the deadline.
+
+        A certificate that is not trusted will not be trusted a second later either.
+        """
+        if isinstance(error, SSLError):
+            raise MaxRetryError(_pool, url, error)  # type: ignore[arg-type]  # None where urllib3 gives none
         retry = cast(Self, super().increment(method, url, response, error, _pool, _stacktrace))
         asked = None if response is None else retry.get_retry_after(response)
         if time.monotonic() + (asked or retry.get_backoff_time()) > self.deadline:
