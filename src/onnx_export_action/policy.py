@@ -28,8 +28,12 @@ def comparable(base: Sequence[TargetResult], results: Sequence[TargetResult]) ->
 
 
 def regressions(base: Sequence[TargetResult], results: Sequence[TargetResult]) -> list[FileChange]:
-    """The files that are gone, have a verdict other than the pass they had, or break their callers."""
-    return [change for change in compare(comparable(base, results), results) if _is_worse(change)]
+    """The files that are gone, have a verdict other than the pass they had, or break their callers.
+
+    Each result is compared by itself: of two with one target's name, the last must not hide what the first says.
+    """
+    changes = (change for result in results for change in compare(comparable(base, [result]), [result]))
+    return [change for change in changes if _is_worse(change)]
 
 
 def _is_worse(change: FileChange) -> bool:
@@ -46,16 +50,15 @@ def exit_code_of(
 
     A plan that cannot be carried out comes first, then what did not run, then wrong files, then regressions.
     """
-    policies = {result.target: result.fail_on if fail_on is None else fail_on for result in results}
-    counted = [result for result in results if policies[result.target] is not FailOn.NEVER]
-    if any(result.failure is not None and result.failure.stage is Stage.PLAN for result in counted):
+    # No table by name: two jobs of a matrix may have left a result of the same target, and neither hides the other.
+    judged = [(result, result.fail_on if fail_on is None else fail_on) for result in results]
+    counted = [(result, policy) for result, policy in judged if policy is not FailOn.NEVER]
+    if any(result.failure is not None and result.failure.stage is Stage.PLAN for result, _ in counted):
         return ExitCode.USAGE
-    verdicts = {result.target: verdict_of(result) for result in counted}
-    if Verdict.ERROR in verdicts.values():
+    if any(verdict_of(result) is Verdict.ERROR for result, _ in counted):
         return ExitCode.ERROR
-    if any(verdict is Verdict.FAIL and policies[name] is not FailOn.EXPORT for name, verdict in verdicts.items()):
+    if any(verdict_of(result) is Verdict.FAIL and policy is not FailOn.EXPORT for result, policy in counted):
         return ExitCode.FAILED
-    worse = {change.target for change in regressions(base, results)}
-    if any(policies[name] is FailOn.REGRESSION for name in worse):
+    if any(policy is FailOn.REGRESSION and regressions(base, [result]) for result, policy in counted):
         return ExitCode.FAILED
     return ExitCode.PASSED

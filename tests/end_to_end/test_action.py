@@ -246,6 +246,12 @@ def test_a_mistake_in_the_configuration_is_annotated_on_its_line_and_told_in_the
     assert "tsak" in server.bodies()[0]
 
 
+def test_no_policy_lets_a_mistake_in_the_configuration_pass(runner: Runner, workspace: Path) -> None:
+    (workspace / "onnx-export.yaml").write_text(SETTINGS.replace("task:", "tsak:"))
+    step = runner.run("push", {"before": ZERO}, fail_on="never")
+    assert (step.code, step.outputs["verdict"]) == (2, "error")
+
+
 def test_what_the_hooks_find_is_annotated(runner: Runner, workspace: Path) -> None:
     config = json.loads((workspace / "models/sentiment/config.json").read_text())
     (workspace / "models/sentiment/config.json").write_text(json.dumps(config | {"num_attention_heads": 5}))

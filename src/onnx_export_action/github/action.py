@@ -83,7 +83,7 @@ def _stopped(error: ExportError) -> Outcome:
     result = TargetResult(
         target=_CONFIGURATION, model=ModelInfo(source="onnx-export.yaml"), verdict=Verdict.ERROR, failure=failure
     )
-    return Outcome(results=[result], problems=problems)
+    return Outcome(results=[result], stopped=True, problems=problems)
 
 
 def _plan(inputs: Inputs, context: Context) -> Outcome:

@@ -18,6 +18,7 @@ from onnx_export_hooks.findings import Finding
 class Outcome:
     """``plan`` and ``settings`` are None where nothing was planned; ``problems`` are those of the configuration.
 
+    ``stopped``: a mistake in the inputs or the configuration kept the command from its work; no policy lets that pass.
     ``publications`` and ``unpublished`` are by target: what was published, and why something was not.
     """
 
@@ -25,6 +26,7 @@ class Outcome:
     base: list[TargetResult] = field(default_factory=list)
     plan: ChangePlan | None = None
     settings: Settings | None = None
+    stopped: bool = False
     problems: list[Problem] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     artifacts: list[Path] = field(default_factory=list)

@@ -61,7 +61,8 @@ def report(outcome: Outcome, inputs: Inputs, context: Context, places: Places, f
             *of_findings(outcome.findings, places),
         ]
     )
-    exit_code = exit_code_of(outcome.results, outcome.base, inputs.fail_on)
+    policy = None if outcome.stopped else inputs.fail_on
+    exit_code = exit_code_of(outcome.results, outcome.base, policy)
     if outcome.unpublished and exit_code is ExitCode.PASSED:
         exit_code = ExitCode.PUBLISHING
     try:
