@@ -192,6 +192,8 @@ def _commit_of(snapshot: Path) -> str | None:
 # What transformers (``PreTrainedConfig.get_config_dict``) adds to a configuration that timm wrote.
 _TIMM = {"model_type": "timm_wrapper", "architectures": ["TimmWrapperForImageClassification"]}
 
+# One of two classes of a model type that differ in what they give; optimum's type for it tells them apart.
+_WITH_PROJECTION = "CLIPTextModelWithProjection"
 # Class of diffusers that a component's configuration names -> the model type that it is registered under.
 DIFFUSERS_TYPES = {"AutoencoderKL": "autoencoder-kl", "UNet2DConditionModel": "unet-2d-condition"}
 
@@ -219,6 +221,8 @@ def read_model_config(folder: Path) -> dict[str, Any]:
         raise plan_error(f"{path}: a model configuration is a JSON object, this is a {type(config).__name__}")
     if "pretrained_cfg" in config:
         return _TIMM | config
+    if config.get("model_type") == "clip_text_model" and config.get("architectures") == [_WITH_PROJECTION]:
+        return config | {"model_type": "clip-text-with-projection"}
     class_name = config.get("_class_name")
     if isinstance(class_name, str) and class_name in DIFFUSERS_TYPES:
         return {"model_type": DIFFUSERS_TYPES[class_name], "architectures": [class_name]} | config

@@ -45,6 +45,8 @@ class CLIPTextModelOnnxConfig(TextEncoderOnnxConfig):
     """The text tower of CLIP, as pipelines of diffusers use it: without a mask."""
 
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyClipTextInputGenerator,)
+    # What is known of the text as a whole.
+    WHOLE: ClassVar[str] = "pooler_output"
 
     @property
     def inputs(self) -> Axes:
@@ -53,8 +55,18 @@ class CLIPTextModelOnnxConfig(TextEncoderOnnxConfig):
 
     @property
     def outputs(self) -> Axes:
-        """The features of all tokens, and of the text."""
-        return super().outputs | {"pooler_output": {0: "batch_size"}}
+        """The features of all tokens and of the text; of every layer where the configuration asks for them."""
+        outputs = super().outputs
+        layers = self._normalized_config.num_layers + 1 if self._normalized_config.get("output_hidden_states") else 0
+        states = {f"hidden_states.{layer}": dict(outputs["last_hidden_state"]) for layer in range(layers)}
+        return outputs | {self.WHOLE: {0: "batch_size"}} | states
+
+
+@register_onnx("clip-text-with-projection", "feature-extraction")
+class CLIPTextWithProjectionOnnxConfig(CLIPTextModelOnnxConfig):
+    """The second text encoder of Stable Diffusion XL."""
+
+    WHOLE = "text_embeds"
 
 
 @register_onnx("clip", *CONTRASTIVE_TASKS, "image-classification")

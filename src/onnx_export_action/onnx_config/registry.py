@@ -103,10 +103,12 @@ ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("EncoderModel", ()),
     ("Model", ("feature-extraction", "text-to-audio")),
     ("AutoencoderKL", ("feature-extraction",)),
+    ("ModelWithProjection", ("feature-extraction",)),
 )
 
 # Model type and task -> the class that does it, where transformers 5.23 lists it under no auto class.
 CLASSES_WITHOUT_AUTO_CLASS: dict[tuple[str, str], str] = {
+    ("clip-text-with-projection", "feature-extraction"): "CLIPTextModelWithProjection",
     ("colpali", "feature-extraction"): "ColPaliForRetrieval",
     ("conditional_detr", "image-segmentation"): "ConditionalDetrForSegmentation",
     ("flaubert", "text-generation"): "FlaubertWithLMHeadModel",

@@ -60,12 +60,25 @@ def test_sizes_must_survive_every_halving(model_type: str) -> None:
         taken.generate_dummy_inputs("np", image_height=18)
 
 
-def test_the_text_tower_of_clip_takes_no_mask() -> None:
-    constructor = TasksManager.get_exporter_config_constructor(model_type="clip_text_model", task="feature-extraction")
-    assert signature(constructor(text_config())) == (
-        "input_ids[batch_size, sequence_length] -> "
-        "last_hidden_state[batch_size, sequence_length] pooler_output[batch_size]"
-    )
+@pytest.mark.parametrize(
+    ("model_type", "whole"), [("clip_text_model", "pooler_output"), ("clip-text-with-projection", "text_embeds")]
+)
+def test_text_encoders_take_no_mask(model_type: str, whole: str) -> None:
+    constructor = TasksManager.get_exporter_config_constructor(model_type=model_type, task="feature-extraction")
+    outputs = f"last_hidden_state[batch_size, sequence_length] {whole}[batch_size]"
+    assert signature(constructor(text_config())) == f"input_ids[batch_size, sequence_length] -> {outputs}"
+    every_layer = constructor(text_config(output_hidden_states=True)).outputs
+    assert [name for name in every_layer if name.startswith("hidden_states")] == [
+        f"hidden_states.{n}" for n in range(3)
+    ]
+
+
+def test_a_text_encoder_with_projection_is_known_by_its_class(tmp_path: Path) -> None:
+    written = {"model_type": "clip_text_model", "architectures": ["CLIPTextModelWithProjection"]}
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    config = read_model_config(tmp_path)
+    assert config["model_type"] == "clip-text-with-projection"
+    assert TasksManager.infer_task_from_config(config) == "feature-extraction"
 
 
 @pytest.mark.parametrize(
