@@ -276,6 +276,18 @@ OVERRIDES: dict[str, Settings] = {
     # Its attention has as many heads of keys as of queries, whatever the configuration says.
     "moonshine": {"encoder_num_key_value_heads": HEADS, "decoder_num_key_value_heads": HEADS},
     "nemotron": {"num_key_value_heads": HEADS // 2, "head_dim": HEAD_SIZE},
+    # Other rotary frequencies from a length on that the grid's texts pass, as the models of long texts have them.
+    "phi3": {
+        "original_max_position_embeddings": 32,
+        "rope_parameters": {
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": 1.0,
+            "original_max_position_embeddings": 32,
+            "short_factor": [1.0] * (HEAD_SIZE // 2),
+            "long_factor": [4.0] * (HEAD_SIZE // 2),
+        },
+    },
     "poolformer": {"hidden_sizes": [8, 16, 24, 32]},
     "pvt": {"hidden_sizes": [8, 16, 32, 32]},
     "regnet": {"embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "groups_width": 4},

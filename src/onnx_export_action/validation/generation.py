@@ -40,7 +40,7 @@ def generate_reference(model: Any, job: Job, folder: Path, name: str) -> tuple[G
     from transformers import GenerationConfig
 
     text_config = model.config.get_text_config()
-    room = (getattr(text_config, "max_position_embeddings", None) or 10_000) - max(_PROMPT_LENGTHS)
+    room = _positions(text_config) - max(_PROMPT_LENGTHS)
     new_tokens = min(NEW_TOKENS, room)
     if new_tokens < 1 or not model.can_generate():
         return (
@@ -70,6 +70,19 @@ def why_generate_fails(error: Exception) -> str:
     """The note on a reference that does not generate."""
     text = (str(error).strip().splitlines() or [""])[0][:200]
     return f"generation was not compared: PyTorch's own generate fails ({type(error).__name__}: {text})"
+
+
+def _positions(text_config: Any) -> int:
+    """How many tokens a text may have that one cache sees through to its end.
+
+    Past the length of its first training a model with ``longrope`` turns to other frequencies, and ``generate`` then
+    computes the cache anew (``Phi3ForCausalLM.prepare_inputs_for_generation`` of transformers 5.23), as every caller
+    of the file must; a single call of any length is in the grid.
+    """
+    positions = getattr(text_config, "max_position_embeddings", None) or 10_000
+    rotary = getattr(text_config, "rope_parameters", None) or {}
+    first_trained = rotary.get("original_max_position_embeddings") if rotary.get("rope_type") == "longrope" else None
+    return int(first_trained or positions)
 
 
 def _prompts(text_config: Any, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
