@@ -641,6 +641,21 @@ def test_a_file_that_is_no_result_stops_the_report(content: bytes, runner: Runne
     assert step.annotations("error")
 
 
+@pytest.mark.parametrize("place", ["outside", "workspace/.git/hooks"])
+def test_an_artifact_folder_that_is_a_link_elsewhere_is_not_written_to(
+    place: str, runner: Runner, workspace: Path
+) -> None:
+    elsewhere = workspace.parent / place
+    elsewhere.mkdir(parents=True, exist_ok=True)
+    before = sorted(elsewhere.iterdir())
+    (workspace / "build").mkdir()
+    (workspace / "build/sentiment").symlink_to(elsewhere)
+    step = runner.run("push", {"before": ZERO}, output="build", fail_on="never")
+    assert (step.code, step.outputs["verdict"]) == (2, "error")
+    assert any("the artifact folder" in one.message for one in step.annotations("error"))
+    assert sorted(elsewhere.iterdir()) == before
+
+
 def test_a_result_that_is_a_link_is_not_followed(runner: Runner, workspace: Path) -> None:
     (workspace / "link.result.json").symlink_to("/etc/passwd")
     step = runner.run("push", {"before": ZERO}, command="report", results="*.result.json")

@@ -14,7 +14,7 @@ from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.github import reporting, toolkit
 from onnx_export_action.github.annotations import Annotation, Places, print_annotations
 from onnx_export_action.github.context import Context, read_context
-from onnx_export_action.github.inputs import Command, Inputs, inside, read_inputs
+from onnx_export_action.github.inputs import Command, Inputs, folder_inside, inside, read_inputs
 from onnx_export_action.github.outcome import Outcome
 from onnx_export_action.github.publishing import publish_targets
 from onnx_export_action.github.result_files import read_results
@@ -183,7 +183,11 @@ def _missing(expected: Sequence[str], results: Sequence[TargetResult]) -> Iterat
 
 def _settings(inputs: Inputs, context: Context) -> Settings:
     inside(inputs.directory, inputs.config, "config", context.workspace)
-    return load_settings(inputs.directory / inputs.config)
+    settings = load_settings(inputs.directory / inputs.config)
+    if inputs.output is not None:  # a target's own output was checked with the file; here its name may be a link
+        for target in settings.targets:
+            folder_inside("the artifact folder", target.name, inputs.output, context.workspace)
+    return settings
 
 
 def _base(inputs: Inputs, context: Context) -> list[TargetResult]:

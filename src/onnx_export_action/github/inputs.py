@@ -197,7 +197,7 @@ def read_inputs(workspace: Path) -> Inputs:
         directory=directory,
         targets=_names("targets", values["targets"]),
         changed_since=values["changed-since"],
-        output=_folder("output", values["output"], directory, workspace),
+        output=_optional_folder("output", values["output"], directory, workspace),
         results=_lines(values["results"]),
         expected=_names("expected", values["expected"]) if values["expected"] else None,
         base_result=_lines(values["base-result"]),
@@ -207,7 +207,7 @@ def read_inputs(workspace: Path) -> Inputs:
         fail_on=FailOn(values["fail-on"]) if values["fail-on"] else None,
         allow_remote_code=values["allow-remote-code"] in _TRUE,
         publish=values["publish"] in _TRUE,
-        cache_directory=_folder("cache-directory", values["cache-directory"], directory, workspace),
+        cache_directory=_optional_folder("cache-directory", values["cache-directory"], directory, workspace),
         github_token=values["github-token"] or None,
         hub_token=values["hub-token"] or None,
         ca_certificate=values["ca-certificate"] or None,
@@ -270,15 +270,22 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _folder(name: str, written: str, base: Path, workspace: Path) -> Path | None:
-    if not written:
-        return None
+def folder_inside(name: str, written: str, base: Path, workspace: Path) -> Path:
+    """A folder to write to: ``written``, relative to ``base``, with links followed; it need not exist yet.
+
+    Raises:
+        ExportError: it leads out of the workspace or into ``.git``, or is a file.
+    """
     folder = inside(base, written, name, workspace)
     if ".git" in (part.casefold() for part in folder.relative_to(workspace.resolve()).parts):
         raise plan_error(f"{name} cannot lie inside .git")
     if os.path.lexists(folder) and not folder.is_dir():
         raise plan_error(f"{name} {quoted(written)} is a file", "give a folder")
     return folder
+
+
+def _optional_folder(name: str, written: str, base: Path, workspace: Path) -> Path | None:
+    return folder_inside(name, written, base, workspace) if written else None
 
 
 def _comment_key(key: str) -> str:
