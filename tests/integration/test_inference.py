@@ -96,3 +96,8 @@ def test_the_lengths_of_an_encoder_and_a_decoder_in_one_file_are_two() -> None:
 def test_an_encoder_decoder_becomes_the_files_of_its_kind() -> None:
     config = infer_onnx_config(tiny_model("umt5", "text2text-generation"), "text2text-generation-with-past")
     assert [name for name, _ in config.components()] == ["encoder_model", "decoder_model", "decoder_with_past_model"]
+
+
+def test_an_input_that_the_model_takes_and_does_not_read_is_none_of_the_files() -> None:
+    config = infer_onnx_config(tiny_model("rwkv", "feature-extraction"), "feature-extraction")
+    assert list(config.inputs) == ["input_ids"]

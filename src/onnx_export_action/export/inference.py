@@ -209,6 +209,8 @@ class _Model:
         self.outputs = [name for name, value in first.items() if self._depends(value, second.get(name))]
         wanted = [name for name in TASK_OUTPUTS.get(task, {}) if name in self.outputs]
         self.outputs = wanted if len(wanted) == len(TASK_OUTPUTS.get(task, {"": {}})) else self.outputs
+        if not all(self._matters(name, first) for name in COMPANIONS if name in facts.inputs):
+            self.outputs = []
 
     def _sizes_that_run(self) -> dict[str, int]:
         """A batch of two where the model takes one, else a single row."""
@@ -219,11 +221,21 @@ class _Model:
             return {"batch_size": 1}
         return {"batch_size": 2}
 
-    def _call(self, *, seed: int = 0, **sizes: Any) -> dict[str, torch.Tensor]:
-        """The outputs, the inputs before them under ``input NAME``."""
+    def _matters(self, name: str, outputs: Mapping[str, torch.Tensor]) -> bool:
+        """Whether outputs change where an input is all zeros; a graph has no input that nothing reads."""
+        try:
+            without = self._call(emptied=name)
+        except Exception:  # whatever the model's own code raises
+            return True
+        return any(name not in without or not torch.equal(outputs[name], without[name]) for name in self.outputs)
+
+    def _call(self, *, seed: int = 0, emptied: str | None = None, **sizes: Any) -> dict[str, torch.Tensor]:
+        """The outputs by path; ``emptied`` names an input that is all zeros."""
         shapes: dict[str, Any] = {**self._base_sizes, **sizes}
         onnx_config = InferredOnnxConfig(self._model.config, self._task, self._facts)
         inputs = onnx_config.generate_dummy_inputs("pt", seed=seed, **shapes)
+        if emptied is not None:
+            inputs[emptied] = torch.zeros_like(inputs[emptied])
         accepted = inspect.signature(self._model.forward).parameters
         constant = {"use_cache": False, "return_dict": True}
         with torch.inference_mode():
@@ -265,7 +277,7 @@ class _Model:
     def _size(self, argument: str) -> int:
         return self._base_sizes.get(argument, int(getattr(self._defaults, argument)))
 
-    def _shapes(self, **sizes: int) -> dict[tuple[str, int], int]:
+    def _shapes(self, **sizes: Any) -> dict[tuple[str, int], int]:
         """Size of every axis of every input and output."""
         outputs = self._call(**sizes)
         tensors = self._inputs | {name: tuple(outputs[name].shape) for name in self.outputs}
