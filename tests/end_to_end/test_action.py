@@ -308,6 +308,14 @@ def test_without_rights_the_comment_becomes_a_file_and_the_summary_says_how_to_g
     assert "workflow_run" in step.summary
 
 
+@pytest.mark.parametrize(("head", "comments"), [(FORK, 0), (REPOSITORY, 1)])
+def test_a_review_belongs_to_its_pull_request(
+    head: str, comments: int, report: Report, result: TargetResult, workspace: Path, server: GitHubServer
+) -> None:
+    step = report(result, event="pull_request_review", payload=pull_request(workspace, head=head))
+    assert (step.code, len(server.bodies())) == (0, comments), step.log
+
+
 def test_rights_that_turn_out_missing_do_not_change_the_verdict(
     report: Report, result: TargetResult, server: GitHubServer
 ) -> None:
@@ -519,6 +527,12 @@ def test_a_run_that_passes_publishes_where_it_is_asked_to(releasing: Runner, hub
     assert step.code == 0, step.log
     assert step.outputs["verdict"] == "pass"
     assert "onnx/model.onnx" in hub.repositories[HUB_REPOSITORY].find("main").files
+
+
+def test_a_review_of_a_pull_request_never_publishes(releasing: Runner, workspace: Path, hub: HubServer) -> None:
+    step = releasing.run("pull_request_review", pull_request(workspace), command="publish")
+    assert step.code == 2, step.log
+    assert "a pull request publishes nothing" in step.summary
 
 
 def test_a_pull_request_never_publishes(releasing: Runner, workspace: Path, hub: HubServer) -> None:

@@ -18,6 +18,13 @@ from onnx_export_action.errors import plan_error
 
 _NO_COMMIT = "0" * 40
 _DEPENDABOT = "dependabot[bot]"
+# Their payloads name the pull request alike; but for the second, forks have a token that can only read.
+_PULL_REQUEST_EVENTS = (
+    "pull_request",
+    "pull_request_target",
+    "pull_request_review",
+    "pull_request_review_comment",
+)
 _MAX_EVENT_BYTES = 30 * 1024 * 1024  # webhook payloads are at most 25 MB
 
 Payload = TypeVar("Payload", bound=msgspec.Struct)
@@ -190,7 +197,7 @@ class _ReleaseEvent(msgspec.Struct):
 
 
 def _details(event: str, environment: Mapping[str, str]) -> _Details:
-    if event in ("pull_request", "pull_request_target"):
+    if event in _PULL_REQUEST_EVENTS:
         return _of_pull_request(_payload(environment, _PullRequestEvent), environment.get("GITHUB_ACTOR", ""))
     if event == "workflow_run":
         return _Details(head=_head(_payload(environment, _WorkflowRunEvent)))
