@@ -542,6 +542,13 @@ def test_a_pull_request_never_publishes(releasing: Runner, workspace: Path, hub:
     assert hub.repositories == {}
 
 
+def test_a_comment_publishes_nothing_because_it_names_no_commit(releasing: Runner, hub: HubServer) -> None:
+    payload = {"action": "created", "issue": {"number": 1, "pull_request": {}}, "repository": {"full_name": REPOSITORY}}
+    step = releasing.run("issue_comment", payload, command="publish", hub_token="hf_writer")
+    assert (step.code, hub.repositories) == (2, {})
+    assert "issue_comment publishes nothing" in step.summary
+
+
 def test_what_cannot_be_published_fails_the_step_with_its_reason(
     releasing: Runner, workspace: Path, hub: HubServer, result: TargetResult
 ) -> None:

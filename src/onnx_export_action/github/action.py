@@ -112,7 +112,7 @@ def _run(inputs: Inputs, context: Context) -> Outcome:
         )
 
     outcome = _of_targets(_plan(inputs, context), inputs, one)
-    if inputs.publish and inputs.command is Command.RUN and not context.has_pull_request and outcome.settings:
+    if inputs.publish and inputs.command is Command.RUN and context.may_publish and outcome.settings:
         passed = {result.target for result in outcome.results if verdict_of(result) is Verdict.PASS}
         targets = [target for target in outcome.settings.targets if target.name in passed]
         publish_targets(targets, outcome, inputs, context)
@@ -132,8 +132,8 @@ def _validate(inputs: Inputs, context: Context) -> Outcome:
 
 def _publish(inputs: Inputs, context: Context) -> Outcome:
     """Publish what an earlier job or step has exported and proven."""
-    if context.has_pull_request:
-        raise plan_error("a pull request publishes nothing", "publish on a release or a push to the main branch")
+    if not context.may_publish:
+        raise plan_error(f"{context.event} publishes nothing", "publish on a release or a push to the main branch")
     settings = _settings(inputs, context)
     targets = _chosen(inputs, settings)
     if not any(target.publish is not None for target in targets):

@@ -25,6 +25,8 @@ _PULL_REQUEST_EVENTS = (
     "pull_request_review",
     "pull_request_review_comment",
 )
+# Events about commits of the repository; "" is no runner at all. `issue_comment` and its like name no commit.
+_OWN_EVENTS = frozenset({"", "push", "release", "create", "schedule", "workflow_dispatch", "repository_dispatch"})
 _MAX_EVENT_BYTES = 30 * 1024 * 1024  # webhook payloads are at most 25 MB
 
 Payload = TypeVar("Payload", bound=msgspec.Struct)
@@ -88,6 +90,11 @@ class Context:
     def has_pull_request(self) -> bool:
         """Whether there is a pull request to comment on, known or to be found."""
         return self.pull_request is not None or self.head is not None
+
+    @property
+    def may_publish(self) -> bool:
+        """Whether what is checked out is the repository's own: events that a stranger starts have its rights too."""
+        return self.event in _OWN_EVENTS and not self.has_pull_request
 
     @property
     def may_comment(self) -> bool:

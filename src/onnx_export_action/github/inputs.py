@@ -125,7 +125,7 @@ INPUTS = (
     ),
     Input(
         "publish",
-        "With `command: run`: also publish the targets that pass, on every event but pull requests.",
+        "With `command: run`: also publish the targets that pass, on a push, a release, a schedule or by hand.",
         "false",
         _BOOLEAN,
     ),
