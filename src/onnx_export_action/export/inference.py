@@ -106,7 +106,7 @@ def infer_onnx_config(model: Any, task: str) -> OnnxConfig:
 
 
 def _takes(model: Any, onnx_config: OnnxConfig) -> bool:
-    """Whether ``forward`` knows all inputs that are no cache, and positions make a difference if they are among them.
+    """Whether ``forward`` knows all inputs that are no cache, and that positions and the mask make a difference.
 
     Others would go unused into its keyword arguments, and the graph would not have them.
     """
@@ -114,13 +114,16 @@ def _takes(model: Any, onnx_config: OnnxConfig) -> bool:
     first = onnx_config.components()[0][1]
     if not all(name in parameters for name in first.inputs if not name.startswith("past_key_values")):
         return False
-    if "position_ids" not in first.inputs:
-        return True
     inputs = first.generate_dummy_inputs("pt", padding="none")
-    elsewhere = {**inputs, "position_ids": inputs["position_ids"].flip(1)}
     with torch.inference_mode():
-        here, there = (FlatModel(model, first)(*values.values())[0] for values in (inputs, elsewhere))
-    return not torch.equal(here, there)
+        given = FlatModel(model, first)(*inputs.values())[0]
+        return all(
+            not torch.equal(
+                given, FlatModel(model, first)(*(inputs | {name: torch.zeros_like(inputs[name])}).values())[0]
+            )
+            for name in ("position_ids", "attention_mask")
+            if name in inputs
+        )
 
 
 def _runs(model: Any, onnx_config: OnnxConfig) -> bool:
