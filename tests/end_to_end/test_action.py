@@ -532,7 +532,7 @@ def test_a_run_that_passes_publishes_where_it_is_asked_to(releasing: Runner, hub
 def test_a_review_of_a_pull_request_never_publishes(releasing: Runner, workspace: Path, hub: HubServer) -> None:
     step = releasing.run("pull_request_review", pull_request(workspace), command="publish")
     assert step.code == 2, step.log
-    assert "a pull request publishes nothing" in step.summary
+    assert "pull_request_review publishes nothing" in step.summary
 
 
 def test_a_pull_request_never_publishes(releasing: Runner, workspace: Path, hub: HubServer) -> None:
