@@ -31,7 +31,7 @@ from onnx_export_action.validation.candidate import check_file
 from onnx_export_action.validation.cases import plan_cases
 from onnx_export_action.validation.records import CandidateFile, write_record
 from onnx_export_action.validation.reference import component_reference
-from onnx_export_action.validation.tolerance import UserTolerances
+from onnx_export_action.validation.tolerance import DEFAULT_RTOL, UserTolerances
 
 __all__ = ["TasksManager", "ValidationError", "convert_to_onnx", "export", "validate_model_outputs"]
 
@@ -163,7 +163,8 @@ def validate_model_outputs(
     command line uses: every dynamic axis varied alone, then together, unpadded and padded on either side.
 
     An element passes when ``|onnx - torch| <= atol + rtol * |torch|``. ``atol`` is a number or a mapping by output
-    name; where it is None the configuration's own holds, scaled to the output. ``rtol`` is 1e-4 by default.
+    name, ``rtol`` beside it is 1e-4 by default. Where ``atol`` is None the tolerance is calibrated: a multiple of the
+    model's own rounding noise, float32 beside float64.
     ``shapes`` are further sizes to try, by shape argument: ``{"sequence_length": [64]}``.
 
     Raises:
@@ -321,9 +322,12 @@ def _tolerances(atol: Atol | None, rtol: float | None) -> UserTolerances:
     if rtol is not None and not 0.0 <= rtol < math.inf:
         raise plan_error(f"rtol must not be below 0, not {rtol!r}")
     if isinstance(atol, Mapping):
-        by_output = {name: OutputTolerance(atol=number, rtol=rtol) for name, number in atol.items()}
+        beside = DEFAULT_RTOL if rtol is None else rtol
+        by_output = {name: OutputTolerance(atol=number, rtol=beside) for name, number in atol.items()}
         return UserTolerances(by_output, OutputTolerance(rtol=rtol))
-    return UserTolerances({}, OutputTolerance(atol=atol, rtol=rtol))
+    return UserTolerances(
+        {}, OutputTolerance(atol=atol, rtol=DEFAULT_RTOL if atol is not None and rtol is None else rtol)
+    )
 
 
 def _explained(path: Path, result: FileResult) -> str:

@@ -92,7 +92,11 @@ class AxisResult(_Struct):
 class OutputResult(_Struct):
     """One output over all cases. Errors are absolute unless named otherwise, over valid (not padded) positions.
 
-    ``margin`` is the largest ``|onnx - torch| / (atol + rtol * |torch|)``: at most 1 passes.
+    ``margin`` is the largest ``|onnx - torch| / (atol + rtol * |torch|)``, or ``max_rms / rms_tolerance`` where that is
+    more: at most 1 passes. ``max_rms`` is the largest root mean square error of a case.
+    ``tolerance_source`` is declared, calibrated or default. A calibrated ``atol`` is
+    ``max(noise_multiple * noise, noise_floor)``, where ``noise`` is how far PyTorch in float32 is from itself in
+    float64; ``rms_tolerance`` comes from the root mean square of that noise in the same way.
     ``vacuous`` says that the reference did not vary with its input, so that agreement proves nothing.
     ``padded_max_abs`` is the largest error at padded positions, which no reader of the output uses.
     """
@@ -112,6 +116,14 @@ class OutputResult(_Struct):
     vacuous: bool = False
     padded_max_abs: float | None = None
     tolerance_source: str = "default"
+    max_rms: float | None = None
+    rms_tolerance: float | None = None
+    noise: float | None = None
+    noise_multiple: float | None = None
+    noise_floor: float | None = None
+    rms_noise: float | None = None
+    rms_noise_multiple: float | None = None
+    rms_noise_floor: float | None = None
 
 
 class CaseResult(_Struct):

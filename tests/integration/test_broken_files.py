@@ -17,7 +17,7 @@ from onnx_export_action.project.plan import Job, OutputTolerance
 from onnx_export_action.results import FileResult, Verdict
 from onnx_export_action.stages import Request, plan_job
 from onnx_export_action.validation.candidate import check_file
-from onnx_export_action.validation.records import CandidateFile
+from onnx_export_action.validation.records import CandidateFile, ReferenceReader
 from onnx_export_action.validation.reference import make_reference
 from tests.conftest import CheckpointFactory
 
@@ -130,6 +130,36 @@ def weight_by_a_percent(model: onnx.ModelProto) -> None:
     change(initializer(model, "query.weight"), lambda weight: weight * 1.01)
 
 
+def weight_by_a_thousandth(model: onnx.ModelProto) -> None:
+    change(initializer(model, "layer.1.attention.self.query.weight"), lambda weight: weight * 1.001)
+
+
+def change_epsilon(model: onnx.ModelProto) -> None:
+    norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
+    attribute = next(attribute for attribute in norms[-1].attribute if attribute.name == "epsilon")
+    assert attribute.f < 1e-10
+    attribute.f = 1e-4
+
+
+def tanh_form_of_gelu(model: onnx.ModelProto) -> None:
+    """The last GELU becomes 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); its Erf is given x / sqrt(2)."""
+    place, erf = [(place, node) for place, node in enumerate(model.graph.node) if node.op_type == "Erf"][-1]
+    scaled, result = erf.input[0], erf.output[0]
+    formula = [("Mul", scaled, 2**0.5, "x"), ("Mul", "x", "x", "xx"), ("Mul", "xx", "x", "xxx")]
+    formula += [("Mul", "xxx", 0.044715, "cubic"), ("Add", "x", "cubic", "sum"), ("Mul", "sum", 0.7978845608, "inner")]
+    nodes = []
+    for operator, first, second, name in formula:
+        if isinstance(second, float):
+            number = helper.make_tensor(f"{name} number", TensorProto.FLOAT, [], [second])
+            nodes.append(helper.make_node("Constant", [], [number.name], value=number))
+        nodes.append(
+            helper.make_node(operator, [first, f"{name} number" if isinstance(second, float) else second], [name])
+        )
+    del model.graph.node[place]
+    for offset, node in enumerate([*nodes, helper.make_node("Tanh", ["inner"], [result])]):
+        model.graph.node.insert(place + offset, node)
+
+
 def drop_bias(model: onnx.ModelProto) -> None:
     change(initializer(model, "intermediate.dense.bias"), np.zeros_like)
 
@@ -147,6 +177,9 @@ def zero_weight_row(model: onnx.ModelProto) -> None:
         (rename_output, "no output named last_hidden_state"),
         (not_a_number, "NaN or Inf"),
         (weight_by_a_percent, "times its tolerance"),
+        (weight_by_a_thousandth, "times"),
+        (change_epsilon, "every case fails"),
+        (tanh_form_of_gelu, "every case fails"),
         (drop_bias, "every case fails"),
         (zero_weight_row, "times its tolerance"),
     ],
@@ -205,6 +238,34 @@ def test_good_files_pass_with_every_axis_proven(encoder: Proven, decoder: Proven
         assert all(axis.proven for axis in result.axes)
         assert len(result.cases) >= 8
         assert (result.worst_margin or 1.0) < 0.5
+
+
+def test_the_tolerance_is_calibrated_and_says_how(encoder: Proven) -> None:
+    (output,) = encoder.check(encoder.folder / encoder.files[0].path).outputs
+    assert output.tolerance_source == "calibrated"
+    assert output.noise
+    assert output.noise_multiple
+    assert output.atol == max(output.noise * output.noise_multiple, output.noise_floor or 0.0)
+    assert output.atol < 1e-4
+    assert output.max_rms is not None
+    assert output.rms_tolerance is not None
+    assert 0.0 < output.max_rms < output.rms_tolerance
+
+
+def test_a_model_too_large_for_float64_keeps_the_default_table_and_says_so(
+    checkpoint: CheckpointFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnx_export_action.validation.calibration.MEMORY_BUDGET", 1000)
+    model = checkpoint("bert", task="feature-extraction")
+    job = plan_job(
+        Request(name="target", model=str(model), destination=tmp_path / "destination", task="feature-extraction")
+    )
+    references = tmp_path / "references"
+    references.mkdir()
+    (note,) = make_reference(job, references).notes
+    assert "default" in note
+    assert "not calibrated" in note
+    assert ReferenceReader(references).component("model").outputs["last_hidden_state"].noise is None
 
 
 def test_the_decoder_generates_the_tokens_that_pytorch_does(decoder: Proven) -> None:

@@ -269,8 +269,18 @@ def _output_row(output: OutputResult) -> Markdown:
         figures.cosine(output.cosine),
         figures.decibels(output.sqnr_db),
         figures.NOTHING if output.argmax_agreement is None else figures.percent(output.argmax_agreement),
-        Markdown(f"{figures.tolerance(output.atol, output.rtol)} ({code(output.tolerance_source)})"),
+        Markdown(f"{figures.tolerance(output.atol, output.rtol)} ({_tolerance_source(output)})"),
     )
+
+
+def _tolerance_source(output: OutputResult) -> str:
+    """Where a tolerance comes from; of a calibrated one also how: the noise's multiple, or the floor below it."""
+    source = code(output.tolerance_source)
+    if output.noise is None or output.noise_multiple is None:
+        return source
+    if output.noise_floor is not None and output.noise_multiple * output.noise < output.noise_floor:
+        return f"{source}: floor, noise {figures.error(output.noise)}"
+    return f"{source}: {figures.ratio(output.noise_multiple)} × noise {figures.error(output.noise)}"
 
 
 def _case_row(case: CaseResult) -> Markdown:

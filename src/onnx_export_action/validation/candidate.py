@@ -43,6 +43,7 @@ from onnx_export_action.validation.records import (
     ComponentRecord,
     GenerationRecord,
     ReferenceReader,
+    joined,
 )
 from onnx_export_action.validation.similarity import sample_similarities
 from onnx_export_action.validation.tolerance import DeclaredTolerances, tolerance_of
@@ -146,18 +147,15 @@ class _Check:
         self._session = session
         self._records = records
         self._reader = reader
-        outputs = {name: record for component in records for name, record in component.outputs.items()}
+        names = dict.fromkeys(name for component in records for name in component.outputs)
+        self._outputs = {
+            name: joined([component.outputs[name] for component in records if name in component.outputs])
+            for name in names
+        }
         self._metrics = {
-            name: OutputMetrics(
-                tolerance_of(name, user, record.class_atol, record.root_mean_square), counts_argmax="logits" in name
-            )
-            for name, record in outputs.items()
+            name: OutputMetrics(tolerance_of(name, user, record), counts_argmax="logits" in name)
+            for name, record in self._outputs.items()
         }
-        self._spread = {
-            name: max(component.outputs[name].spread for component in records if name in component.outputs)
-            for name in outputs
-        }
-        self._root_mean_square = {name: record.root_mean_square for name, record in outputs.items()}
         self._similarities: list[SimilarityResult] = []
 
     def run(self, result: FileResult) -> None:
@@ -222,7 +220,8 @@ class _Check:
     def _output(self, name: str) -> OutputResult:
         metrics = self._metrics[name]
         tolerance = metrics.tolerance
-        indistinct = tolerance.atol + tolerance.rtol * self._root_mean_square[name]
+        record = self._outputs[name]
+        indistinct = tolerance.atol + tolerance.rtol * record.root_mean_square
         return OutputResult(
             name=name,
             atol=tolerance.atol,
@@ -236,9 +235,17 @@ class _Check:
             argmax_agreement=metrics.argmax_agreement,
             nan_mismatch=metrics.nan_mismatch,
             margin=metrics.margin,
-            vacuous=self._spread[name] <= indistinct,
+            vacuous=record.spread <= indistinct,
             padded_max_abs=metrics.padded_max_abs,
             tolerance_source=tolerance.source,
+            max_rms=metrics.max_rms,
+            rms_tolerance=tolerance.rms,
+            noise=tolerance.noise,
+            rms_noise=tolerance.rms_noise,
+            noise_multiple=tolerance.multiple,
+            rms_noise_multiple=tolerance.rms_multiple,
+            noise_floor=tolerance.floor,
+            rms_noise_floor=tolerance.rms_floor,
         )
 
     def _generate(self, result: FileResult) -> None:
@@ -303,10 +310,18 @@ def _conclude(checked: CaseResult, comparisons: Mapping[str, Comparison]) -> Cas
             f"{worst}: NaN or Inf where PyTorch has none, or the reverse, in {comparison.nan_mismatch} places"
         )
     elif not comparison.passed:
-        checked.message = (
-            f"{worst} differs by up to {comparison.max_abs:.2e}, {comparison.margin:.3g} times its tolerance"
-        )
+        checked.message = _difference_words(worst, comparison)
     return checked
+
+
+def _difference_words(output: str, comparison: Comparison) -> str:
+    if comparison.element_margin <= 1.0:
+        return (
+            f"{output}: no single value differs by more than its tolerance (at most {comparison.max_abs:.2e}), but the "
+            f"root mean square of the differences, {comparison.rms_abs:.2e}, is {comparison.margin:.3g} times what is "
+            "allowed: all values are a little wrong"
+        )
+    return f"{output} differs by up to {comparison.max_abs:.2e}, {comparison.margin:.3g} times its tolerance"
 
 
 def _severity(comparison: Comparison) -> tuple[bool, int, float]:

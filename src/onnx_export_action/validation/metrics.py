@@ -14,14 +14,21 @@ from onnx_export_action.validation.tolerance import Tolerance
 Array = np.ndarray[Any, Any]
 _QUANTILE_SAMPLE = 100_000
 _DOT_PIECE = 1024
+# Below the first where others are above it; below the second in any case.
+_RULED_OUT, _LOWEST = -1e5, -1e30
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One output in one case. ``margin`` above 1, a NaN mismatch or a ``problem`` is a failure."""
+    """One output in one case. ``margin`` above 1, a NaN mismatch or a ``problem`` is a failure.
+
+    ``element_margin`` is that of single values, ``margin`` also of their root mean square error ``rms_abs``.
+    """
 
     margin: float
     max_abs: float
+    rms_abs: float = 0.0
+    element_margin: float = math.inf
     problem: str | None = None
     nan_mismatch: int = 0
     padded_max_abs: float | None = None
@@ -57,6 +64,17 @@ def valid_positions(
     return None
 
 
+def ordinary_numbers(array: Array) -> Array:
+    """Finite elements that the model did not rule out with a large negative number, as a boolean array.
+
+    BigBird subtracts 1e6 from the logits of a question's tokens, OWL-ViT gives texts that are padding the lowest
+    number there is: the scale of an output is that of the others.
+    """
+    chosen: Array = np.isfinite(array) & (array > _LOWEST)
+    above = chosen & (array > _RULED_OUT)
+    return above if above.any() else chosen
+
+
 class OutputMetrics:
     """Collects one output's metrics over all cases."""
 
@@ -68,6 +86,7 @@ class OutputMetrics:
         self._dot = self._reference_energy = self._candidate_energy = self._error_energy = 0.0
         self._argmax_equal = self._argmax_total = 0
         self.max_abs: float | None = None
+        self.max_rms: float | None = None
         self.max_rel: float | None = None
         self.p99_abs: float | None = None
         self.margin: float | None = None
@@ -79,16 +98,25 @@ class OutputMetrics:
         problem = _difference_in_kind(reference, candidate)
         if problem is not None:
             self.margin = math.inf
-            return Comparison(math.inf, math.inf, problem)
+            return Comparison(math.inf, math.inf, problem=problem)
         if reference.size == 0:
             return Comparison(0.0, 0.0)
         reference, candidate = _as_float(reference), _as_float(candidate)
         mismatch = _nonfinite_mismatch(reference, candidate)
         self.nan_mismatch += mismatch
         padded = self._padded_error(reference, candidate, valid)
-        margin, max_abs = self._accumulate(*_selected(reference, candidate, valid))
+        element_margin, max_abs, rms_abs = self._accumulate(*_selected(reference, candidate, valid))
+        rms_margin = rms_abs / self.tolerance.rms if self.tolerance.rms else 0.0
+        margin = max(element_margin, rms_margin)
         self.margin = max(self.margin or 0.0, margin)
-        return Comparison(margin, max_abs, None, mismatch, padded)
+        return Comparison(
+            margin,
+            max_abs,
+            rms_abs=rms_abs,
+            element_margin=element_margin,
+            nan_mismatch=mismatch,
+            padded_max_abs=padded,
+        )
 
     def _padded_error(self, reference: Array, candidate: Array, valid: Array | None) -> float | None:
         if valid is None:
@@ -100,10 +128,10 @@ class OutputMetrics:
         self.padded_max_abs = max(self.padded_max_abs or 0.0, largest)
         return largest
 
-    def _accumulate(self, reference: Array, candidate: Array) -> tuple[float, float]:
-        """Flat arrays of finite numbers in; worst margin and absolute error out."""
+    def _accumulate(self, reference: Array, candidate: Array) -> tuple[float, float, float]:
+        """Flat arrays of finite numbers in; worst margin of a number, absolute and root mean square error out."""
         if reference.size == 0:
-            return 0.0, 0.0
+            return 0.0, 0.0, 0.0
         error = np.abs(candidate - reference)
         magnitude = np.abs(reference)
         allowed = self.tolerance.atol + self.tolerance.rtol * magnitude
@@ -113,13 +141,16 @@ class OutputMetrics:
         self._dot += _dot(reference, candidate)
         self._reference_energy += _dot(reference, reference)
         self._candidate_energy += _dot(candidate, candidate)
-        self._error_energy += _dot(error, error)
+        error_energy = _dot(error, error)
+        self._error_energy += error_energy
+        rms_abs = math.sqrt(error_energy / error.size)
+        self.max_rms = max(self.max_rms or 0.0, rms_abs)
         self.max_abs = max(self.max_abs or 0.0, max_abs)
         self.p99_abs = max(self.p99_abs or 0.0, _quantile(error))
         # Relative errors of numbers below the absolute tolerance say nothing.
         relative = error / np.where(magnitude > self.tolerance.atol, magnitude, np.inf)
         self.max_rel = max(self.max_rel or 0.0, float(relative.max()))
-        return float((error / allowed).max()), max_abs
+        return float((error / allowed).max()), max_abs, rms_abs
 
     def count_argmax(self, reference: Array, candidate: Array, valid: Array | None) -> None:
         """Count rows of the last axis whose largest element is the same."""

@@ -7,6 +7,7 @@ there; the candidate process reads them, and waits for those that are still to c
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -32,13 +33,40 @@ class CaseRecord(msgspec.Struct, kw_only=True):
     texts: list[str] = []
 
 
+class NoiseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the model in float32 is from itself in float64: the largest of ``cases``, over ``elements`` in all."""
+
+    max_abs: float
+    root_mean_square: float
+    elements: int
+    cases: int
+
+
 class OutputRecord(msgspec.Struct, kw_only=True):
-    """An output over all cases: its root mean square, and how far it moves between inputs."""
+    """An output over all cases: its root mean square, how far it moves between inputs, and its rounding noise."""
 
     axes: dict[int, str]
     class_atol: float
     root_mean_square: float = 0.0
     spread: float = 0.0
+    noise: NoiseRecord | None = None
+
+
+def joined(records: Sequence[OutputRecord]) -> OutputRecord:
+    """One output that several components of a file give: the widest of what was measured; noise only where all have it.
+
+    The scale is the last one's.
+    """
+    noises = [record.noise for record in records if record.noise is not None]
+    widest = None
+    if len(noises) == len(records):
+        widest = NoiseRecord(
+            max_abs=max(noise.max_abs for noise in noises),
+            root_mean_square=max(noise.root_mean_square for noise in noises),
+            elements=sum(noise.elements for noise in noises),
+            cases=sum(noise.cases for noise in noises),
+        )
+    return msgspec.structs.replace(records[-1], spread=max(record.spread for record in records), noise=widest)
 
 
 class GenerationRecord(msgspec.Struct, kw_only=True):
@@ -52,7 +80,7 @@ class GenerationRecord(msgspec.Struct, kw_only=True):
 class ComponentRecord(msgspec.Struct, kw_only=True):
     """The reference of one exported component; ``name`` is the file's stem.
 
-    ``generates`` says that a :class:`GenerationRecord` follows.
+    ``generates`` says that a :class:`GenerationRecord` follows, ``not_calibrated`` why no output has a ``noise``.
     """
 
     name: str
@@ -60,6 +88,7 @@ class ComponentRecord(msgspec.Struct, kw_only=True):
     outputs: dict[str, OutputRecord]
     cases: list[CaseRecord]
     generates: bool = False
+    not_calibrated: str | None = None
 
 
 class Reference(msgspec.Struct, kw_only=True):

@@ -23,6 +23,7 @@ from onnx_export_action.export.loading import load_model
 from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.project.plan import Job
 from onnx_export_action.results import Stage
+from onnx_export_action.validation.calibration import calibrate
 from onnx_export_action.validation.cases import Arrays, CaseSpec, axis_sizes, plan_cases
 from onnx_export_action.validation.encoder_decoder_generation import (
     DECODER,
@@ -30,7 +31,7 @@ from onnx_export_action.validation.encoder_decoder_generation import (
     generate_from_encoder,
 )
 from onnx_export_action.validation.generation import can_generate, generate_reference
-from onnx_export_action.validation.metrics import valid_positions
+from onnx_export_action.validation.metrics import ordinary_numbers, valid_positions
 from onnx_export_action.validation.ranking import choice_is_certain, ranked
 from onnx_export_action.validation.records import (
     INPUT_PREFIX,
@@ -44,8 +45,6 @@ from onnx_export_action.validation.records import (
 )
 from onnx_export_action.validation.samples import sample_batches
 
-# Below the first where others are above it; below the second in any case.
-_RULED_OUT, _LOWEST = -1e5, -1e30
 _MOST_ATTEMPTS, _SEED_STEP = 8, 1000
 
 
@@ -64,6 +63,8 @@ def make_reference(job: Job, folder: Path) -> Reference:
     from_encoder = can_generate_from_encoder(components)
     for name, component in components.items():
         record = component_reference(model, name, component, _all_cases(component, job), folder)
+        if record.not_calibrated is not None:
+            notes.append(f"tolerances of {name} are the default ones, not calibrated: {record.not_calibrated}")
         record.generates = can_generate(component) or (from_encoder and name == DECODER)
         write_record(record, folder, name)
         if record.generates:
@@ -113,8 +114,12 @@ def component_reference(
         cases.append(CaseRecord(id=spec.id, file=file, mask=spec.padding, shape=shape, varied=spec.varied, texts=texts))
     for output, record in outputs.items():
         record.root_mean_square, record.spread = statistics[output].root_mean_square, statistics[output].spread
+    calibration = calibrate(module, onnx_config, cases, folder)
+    for output, noise in calibration.noise.items():
+        outputs[output].noise = noise
     return ComponentRecord(
         name=name,
+        not_calibrated=calibration.problem,
         inputs={tensor: dict(axes) for tensor, axes in onnx_config.inputs.items()},
         outputs=outputs,
         cases=cases,
@@ -216,17 +221,6 @@ def _batch_first(axes: Mapping[int, str], onnx_config: OnnxConfig) -> bool:
     return 0 in axes and axes[0] == first.get(0)
 
 
-def _unmasked(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Finite elements that the model did not rule out with a large negative number.
-
-    BigBird subtracts 1e6 from the logits of a question's tokens, OWL-ViT gives texts that are padding the lowest
-    number there is: the scale of an output is that of the others.
-    """
-    chosen: np.ndarray[Any, Any] = np.isfinite(array) & (array > _LOWEST)
-    above = chosen & (array > _RULED_OUT)
-    return above if above.any() else chosen
-
-
 class _Statistics:
     """Scale of an output, and how far it moves when the input changes, over all cases."""
 
@@ -240,7 +234,7 @@ class _Statistics:
         if array.dtype.kind not in "fiub" or array.size == 0:
             return
         finite = array
-        if array.dtype.kind == "f" and not (chosen := _unmasked(array)).all():
+        if array.dtype.kind == "f" and not (chosen := ordinary_numbers(array)).all():
             valid = chosen if valid is None else valid & chosen
             finite = np.where(chosen, array, 0)
         selected = finite if valid is None else finite * valid
