@@ -38,7 +38,8 @@ def check(files: list[Path], repository: Repository, _: argparse.Namespace) -> I
 
 def _belongs(path: Path, target: Target) -> bool:
     in_model = target.folder is not None and path.parent == target.folder
-    return in_model or path.is_relative_to(target.output)
+    code = target.declaration.configuration_class
+    return in_model or (code is not None and path == code.file) or path.is_relative_to(target.output)
 
 
 class _TargetCheck:
@@ -73,6 +74,8 @@ class _TargetCheck:
             compared.append(("model", model.source, target.model))
         if target.task != "auto" and not same_task(target.task, model.task):
             compared.append(("task", model.task, target.task))
+        if manifest.declaration_sha256 != target.declaration.sha256():
+            yield f"its inputs, outputs or configuration class were declared otherwise than {SETTINGS_NAME} says now"
         for key, before, now in compared:
             if before != now:
                 yield f"it was exported with {key} {_words(before)}, {SETTINGS_NAME} says {_words(now)}"

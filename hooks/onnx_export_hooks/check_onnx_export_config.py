@@ -9,11 +9,11 @@ from pathlib import Path
 
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.project.document import Node, read_document
-from onnx_export_action.project.problems import did_you_mean, quoted
+from onnx_export_action.project.problems import did_you_mean, nearest, quoted
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
-from onnx_export_hooks.exporting import Plan, export_plan, exported_task
+from onnx_export_hooks.exporting import Plan, export_plan, exported_task, is_inferred
 from onnx_export_hooks.findings import Finding, finding, from_problem
 from onnx_export_hooks.model_config import ModelConfig, read_model_config
 from onnx_export_hooks.repository import Repository
@@ -122,20 +122,35 @@ def _has_weights(folder: Path) -> bool:
 
 def _meaning(target: Target, config: ModelConfig, places: _TargetPlaces) -> Iterator[Finding]:
     """What the target says, against what its model type can do."""
+    if is_inferred(config) or target.declaration.configuration_class is not None:
+        return  # what the model itself shows, or code of the repository says, which no hook runs
     try:
         task = exported_task(target, config)
     except ExportError as error:
+        if target.declaration:
+            return
         yield places.finding("task-not-exportable", ["task"], f"{target.name}: {error.message}", error.hint)
         return
     plan = export_plan(config, task)
     if plan is None:
         return
+    yield from _inputs(target, plan, places)
     yield from _outputs(target, plan, places)
     yield from _shapes(target, plan, places)
 
 
+def _inputs(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Finding]:
+    """A declared input that is nearly one that the type is known to take: others only the model itself knows."""
+    known = plan.inputs()
+    for name in target.declaration.inputs:
+        near = nearest(name, known, cutoff=0.8)
+        if name not in known and near is not None:
+            message = f"{target.name}: the model takes no input {quoted(name)}"
+            yield places.finding("unknown-input", ["inputs", name], message, f"did you mean {quoted(near)}?")
+
+
 def _outputs(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Finding]:
-    outputs = plan.outputs()
+    outputs = list(target.declaration.outputs) or plan.outputs()
     for variant, bounds in target.tolerance.items():
         for name in bounds:
             if name not in outputs:

@@ -12,6 +12,7 @@ from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.project.manifest import OnnxFileRecord
 from onnx_export_action.project.targets import Target
 from onnx_export_hooks.model_config import ModelConfig, is_whole
+from onnx_export_hooks.model_types import model_type_names
 
 MAX_LAYERS = 10_000  # a cache is described layer by layer
 USE_CACHE_BRANCH = "use_cache_branch"  # the input by which a merged decoder chooses
@@ -40,6 +41,10 @@ class Plan(msgspec.Struct, frozen=True):
         """Every output of every file, once."""
         return list(dict.fromkeys(name for signature in self.signatures.values() for name in signature.outputs))
 
+    def inputs(self) -> list[str]:
+        """Every input of every file, once."""
+        return list(dict.fromkeys(name for signature in self.signatures.values() for name in signature.inputs))
+
     def signature_of(self, file: OnnxFileRecord) -> Signature | None:
         """What a file of the manifest would have; a merged decoder takes both decoders' inputs."""
         parts = [self.signatures.get(name) for name in file.components]
@@ -50,6 +55,12 @@ class Plan(msgspec.Struct, frozen=True):
         if len(known) > 1:
             inputs[USE_CACHE_BRANCH] = {}
         return Signature(inputs, known[0].outputs)
+
+
+def is_inferred(config: ModelConfig) -> bool:
+    """Whether the export infers a configuration from the model itself, which no hook loads."""
+    model_type = config.model_type
+    return model_type in model_type_names() and model_type not in TasksManager.get_supported_model_types()
 
 
 def exported_task(target: Target, config: ModelConfig) -> str:

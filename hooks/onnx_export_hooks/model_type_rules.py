@@ -10,7 +10,7 @@ from onnx_export_action.onnx_config.registry import TasksManager, require_presen
 from onnx_export_action.project.manifest import Manifest, OnnxFileRecord, sha256_of
 from onnx_export_action.project.problems import did_you_mean, quoted
 from onnx_export_action.project.targets import Target
-from onnx_export_hooks.exporting import LABELLED_TASKS, Plan, Signature, export_plan, exported_task
+from onnx_export_hooks.exporting import LABELLED_TASKS, Plan, Signature, export_plan, exported_task, is_inferred
 from onnx_export_hooks.findings import Finding
 from onnx_export_hooks.model_config import ModelConfig
 from onnx_export_hooks.model_folder import ModelFolder
@@ -50,8 +50,8 @@ def export_findings(folder: ModelFolder, config: ModelConfig, target: Target) ->
     """What one target asks of the model."""
     if config.model_type is None or next(type_findings(config), None) is not None:
         return
-    if config.model_type not in TasksManager.get_supported_model_types():
-        return  # the export infers a configuration from the model itself, which no hook loads
+    if is_inferred(config) or target.declaration:
+        return
     try:
         task = exported_task(target, config)
     except ExportError as error:

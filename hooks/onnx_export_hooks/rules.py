@@ -75,6 +75,13 @@ _ALL = (
         "model: ./models/sentiment     # holds config.json and model.safetensors",
     ),
     Rule(
+        "unknown-input",
+        (CONFIG_HOOK,),
+        "The model takes no input of this name, but one whose name is nearly the same.",
+        "inputs: {input_idz: {0: batch_size, 1: sequence_length}}",
+        "inputs: {input_ids: {0: batch_size, 1: sequence_length}}",
+    ),
+    Rule(
         "unknown-output",
         (CONFIG_HOOK,),
         "A tolerance for an output that the task does not have is never used.",

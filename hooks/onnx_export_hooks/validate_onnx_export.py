@@ -48,7 +48,9 @@ def check(files: list[Path], repository: Repository, options: argparse.Namespace
 
 
 def _is_changed(target: Target, changed: list[Path]) -> bool:
-    folder = target.folder
+    folder, code = target.folder, target.declaration.configuration_class
+    if code is not None and code.file in changed:
+        return True
     return target.samples in changed or (folder is not None and any(path.is_relative_to(folder) for path in changed))
 
 

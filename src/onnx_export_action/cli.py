@@ -25,6 +25,7 @@ from onnx_export_action.progress import printable, progress_display
 from onnx_export_action.results import ExitCode, FailOn, Stage, TargetResult, encode, read_result, result_schema
 
 if TYPE_CHECKING:
+    from onnx_export_action.project.plan import Declaration
     from onnx_export_action.project.plan_changes import ChangePlan
     from onnx_export_action.project.settings import Target
 
@@ -94,6 +95,13 @@ def main() -> None:
     """Export Hugging Face models to ONNX, prove that the files compute what PyTorch computes, and report."""
 
 
+def _declared_class(_context: click.Context, _option: click.Parameter, written: str | None) -> Declaration:
+    from onnx_export_action.project.plan import Declaration
+    from onnx_export_action.project.targets import class_of_caller
+
+    return Declaration() if written is None else class_of_caller(written)
+
+
 def _model_options(command: Command) -> Command:
     """Options that say which model, as what, and how close the file must be."""
     options = (
@@ -113,6 +121,13 @@ def _model_options(command: Command) -> Command:
         click.option("--atol", type=click.FloatRange(0.0, min_open=True), help="Absolute tolerance of every output."),
         click.option("--rtol", type=click.FloatRange(0.0), help="Relative tolerance of every output."),
         click.option("--trust-remote-code", is_flag=True, help="Run Python code from the model's repository."),
+        click.option(
+            "--onnx-config",
+            "declaration",
+            metavar="FILE.py:CLASS",
+            callback=_declared_class,
+            help="A configuration class of your own; needs --trust-remote-code.",
+        ),
         click.option("--result-json", type=click.Path(path_type=Path), help="Write the result to this file."),
     )
     for option in reversed(options):

@@ -41,7 +41,7 @@ from onnx_export_action.project.manifest import (
     fingerprint,
     write_manifest,
 )
-from onnx_export_action.project.plan import Job, OutputTolerance
+from onnx_export_action.project.plan import Declaration, Job, OutputTolerance
 from onnx_export_action.project.settings import Target
 from onnx_export_action.results import (
     FailOn,
@@ -86,6 +86,7 @@ class Request:
     tolerance: dict[str, OutputTolerance] = field(default_factory=dict)
     default_tolerance: OutputTolerance = field(default_factory=OutputTolerance)
     trust_remote_code: bool = False
+    declaration: Declaration = field(default_factory=Declaration)
     flat_layout: bool = False
     fail_on: FailOn = FailOn.VALIDATION
     notes: list[str] = field(default_factory=list)
@@ -106,6 +107,7 @@ def request_of(target: Target, destination: Path, *, trust_remote_code: bool) ->
         samples=target.samples,
         tolerance=target.tolerance.get("fp32", {}),
         trust_remote_code=trust_remote_code,
+        declaration=target.declaration,
         fail_on=target.fail_on,
         notes=target.notes,
     )
@@ -118,10 +120,11 @@ def plan_job(request: Request) -> Job:
         ExportError: the model is not there, its weights are missing or damaged, or it has no such task.
     """
     _require_export_packages()
+    _require_allowed(request)
     folder = locate_model(request.model, request.revision, weights=request.weights)
     config = read_model_config(folder.path)
     model_type = _model_type(config, folder, request)
-    task = _task(request.task, model_type, config)
+    task = _task(request, model_type, config)
     if request.weights == "load":
         weight_files(folder.path)
     return Job(
@@ -141,6 +144,7 @@ def plan_job(request: Request) -> Job:
         tolerance=request.tolerance,
         default_tolerance=request.default_tolerance,
         trust_remote_code=request.trust_remote_code,
+        declaration=request.declaration,
         flat_layout=request.flat_layout,
     )
 
@@ -169,13 +173,25 @@ def _model_type(config: dict[str, Any], folder: ModelFolder, request: Request) -
     return model_type
 
 
-def _task(wanted: str, model_type: str, config: dict[str, Any]) -> str:
+def _require_allowed(request: Request) -> None:
+    code = request.declaration.configuration_class
+    if code is not None and not request.trust_remote_code:
+        raise plan_error(
+            f"{code.place}: the configuration {code.class_name} is Python code of the repository ({code.file.name})",
+            "it runs only when you allow it: --trust-remote-code, or `allow-remote-code: true` in a workflow",
+        )
+
+
+def _task(request: Request, model_type: str, config: dict[str, Any]) -> str:
+    wanted = request.task
     if TasksManager.is_inferred(model_type, config):
         return TasksManager.infer_task_from_config(config) if wanted == "auto" else task_name(*parse_task(wanted))
     supported = TasksManager.get_supported_tasks_for_model_type(model_type)
     task = TasksManager.infer_task_from_config(config) if wanted == "auto" else TasksManager.map_from_synonym(wanted)
     if wanted == "default" and task not in supported:  # the legacy word for the type's own first task
         return next(iter(supported))
+    if task not in supported and request.declaration:  # which says what the register would have said
+        return task_name(*parse_task(task))
     if task not in supported:
         raise plan_error(
             f"{model_type} models have no task {task!r}"
@@ -238,7 +254,10 @@ def check_target(target: Target, output: Path | None, *, trust_remote_code: bool
     """
     destination = destination_of(target, output)
     result = check_folder(request_of(target, destination, trust_remote_code=trust_remote_code), progress=progress)
-    result.reproduce = shlex.join(["onnx-export", "validate", target.model, str(destination), "--task", target.task])
+    validating = ["onnx-export", "validate", target.model, str(destination), "--task", target.task]
+    # What a target declares has no options of `validate`.
+    running = ["onnx-export", "run", "--target", target.name]
+    result.reproduce = shlex.join(running if target.declaration else validating)
     write_file(result_path_of(destination), encode(result))
     return result
 
@@ -362,7 +381,7 @@ class _Run:
         outcome = exporting.answer()
         exporting.stop()
         self._result.packages = outcome.packages
-        self._result.notes += outcome.notes
+        self._result.notes += [note for note in outcome.notes if note not in self._result.notes]
         self._add_timings(outcome.timings)
         self._add_peak(outcome.peak_rss_bytes)
         return outcome
@@ -455,6 +474,7 @@ def _manifest(job: Job, outcome: ExportOutcome, origin: Fingerprint) -> Manifest
         engine=job.engine,
         opset=job.opset,
         variants=["fp32"],
+        declaration_sha256=job.declaration.sha256(),
         packages=outcome.packages,
         files=outcome.files,
         other_files=outcome.companions,

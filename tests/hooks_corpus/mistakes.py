@@ -268,6 +268,20 @@ MISTAKES = (
     ),
     Mistake("a folder without a model", CONFIG_HOOK, "target-model", f"{YAML}:7", removed(CONFIG)),
     Mistake("weights forgotten", CONFIG_HOOK, "target-model", f"{YAML}:7", removed(WEIGHT_FILE)),
+    Mistake(
+        "a declared input is misspelt",
+        CONFIG_HOOK,
+        "unknown-input",
+        f"{YAML}:10",
+        replaced(YAML, "  tolerance", "  inputs: {input_idz: {0: batch_size, 1: sequence_length}}\n  tolerance"),
+    ),
+    Mistake(
+        "inputs were declared after the export",
+        CURRENT_HOOK,
+        "stale-export",
+        MANIFEST,
+        replaced(YAML, "  tolerance", "  inputs: {input_ids: {0: batch_size, 1: sequence_length}}\n  tolerance"),
+    ),
     Mistake("an output is misspelt", CONFIG_HOOK, "unknown-output", f"{YAML}:10", replaced(YAML, "logits", "logit")),
     Mistake(
         "a tolerance of 10", CONFIG_HOOK, "loose-tolerance", f"{YAML}:10", replaced(YAML, "atol: 1.0e-4", "atol: 10")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from onnx_export_action.errors import ExportError
-from onnx_export_action.export.inference import INFERRED_NOTE, infer_onnx_config
+from onnx_export_action.export.configuration import INFERRED_NOTE
+from onnx_export_action.export.inference import infer_onnx_config
 from onnx_export_action.onnx_config import TasksManager
 from onnx_export_action.results import TargetResult, Verdict
 from onnx_export_action.stages import Request, export_and_check

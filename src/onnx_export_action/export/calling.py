@@ -149,15 +149,23 @@ def _dynamic_cache(layers: Mapping[tuple[str | None, int], dict[str, torch.Tenso
     return DynamicCache([(tensors["key"], tensors["value"]) for _, tensors in chosen])
 
 
+class MissingOutputError(ExportError):
+    """The model gives no output of this name."""
+
+    def __init__(self, message: str, output: str, hint: str) -> None:
+        super().__init__(message, stage=Stage.EXPORT, hint=hint)
+        self.output = output
+
+
 def _output(outputs: Any, name: str, attribute: str) -> torch.Tensor:
     match = _PRESENT_NAME.fullmatch(name)
     tensor = _cached(outputs, match) if match else _attribute(outputs, attribute)
     if isinstance(tensor, torch.Tensor):
         return tensor
     available = ", ".join(str(key) for key in outputs) if isinstance(outputs, Mapping) else type(outputs).__name__
-    raise ExportError(
+    raise MissingOutputError(
         f"the model gives no output named {attribute!r} (it gives: {available})",
-        stage=Stage.EXPORT,
+        name,
         hint="the configuration class names an output that this model and task do not have",
     )
 

@@ -18,8 +18,8 @@ from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, load_error
 from onnx_export_action.export import tracer
 from onnx_export_action.export.calling import ModelCall, model_call
+from onnx_export_action.export.configuration import configuration_notes, onnx_config_for
 from onnx_export_action.export.graph import WeightlessGraph, give_defaults, set_metadata, tensor_records, write_graph
-from onnx_export_action.export.inference import INFERRED_NOTE, is_inferred, onnx_config_for
 from onnx_export_action.export.loading import LoadedModel, load_model
 from onnx_export_action.export.merging import merge_decoders
 from onnx_export_action.export.outcome import (
@@ -53,6 +53,7 @@ def export_target(job: Job, folder: Path, engine: str) -> ExportOutcome:
     after_load = time.perf_counter()
     onnx_config = onnx_config_for(loaded.model, job)
     exporter = _Exporter(job, loaded, folder, engine)
+    exporter.notes += configuration_notes(job, onnx_config)
     try:
         exporter.prepare()
         for name, component in onnx_config.components():
@@ -92,7 +93,7 @@ class _Exporter:
         self._decoders: dict[str, tuple[WeightlessGraph, str]] = {}
         self.files: list[OnnxFileRecord] = []
         self.timings = {"trace": 0.0, "save": 0.0}
-        self.notes: list[str] = [INFERRED_NOTE] if is_inferred(job) else []
+        self.notes: list[str] = []
 
     def prepare(self) -> None:
         self._onnx_folder.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -36,16 +36,9 @@ from onnx_export_action.onnx_config.modalities import (
     TextDecoderWithPositionIdsOnnxConfig,
     TextSeq2SeqOnnxConfig,
 )
-from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.shapes import ShapeLimit, fixed_at
 from onnx_export_action.onnx_config.tasks import split_past
-from onnx_export_action.project.plan import Job
 from onnx_export_action.results import Stage
-
-INFERRED_NOTE = (
-    "the configuration was inferred from runs of the model: its type has no configuration class; "
-    "sizes and inputs that the runs did not show are not part of the file"
-)
 
 # What becomes several files, or one with a cache, follows the classes of its kind where the model runs as they say.
 _KINDS: dict[str, tuple[type[OnnxConfig], ...]] = {
@@ -67,25 +60,8 @@ _LONGEST_TRIED = 1024
 _NEVER_OUTPUTS = ("loss", "past_key_values", "hidden_states", "attentions", "cache")
 
 
-def onnx_config_for(model: Any, job: Job) -> OnnxConfig:
-    """The configuration of a loaded model for the job's task: its type's registered one, else an inferred one.
-
-    Raises:
-        ExportError: the model type is not registered for the task, or no call of the model was found that runs.
-    """
-    if job.model_type in TasksManager.get_supported_model_types():
-        constructor = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)
-        return constructor(model.config)
-    return infer_onnx_config(model, job.task)
-
-
-def is_inferred(job: Job) -> bool:
-    """Whether the job's model type has no configuration class."""
-    return job.model_type not in TasksManager.get_supported_model_types()
-
-
-def infer_onnx_config(model: Any, task: str) -> OnnxConfig:
-    """A configuration for a model of any type.
+def infer_onnx_config(model: Any, task: str, declared: Sequence[Facts] | None = None) -> OnnxConfig:
+    """A configuration for a model of any type; of one file with one of the ``declared`` sets of inputs, if given.
 
     Raises:
         ExportError: the model runs with no inputs that could be made for it, or keeps no past that a file could take.
@@ -94,6 +70,8 @@ def infer_onnx_config(model: Any, task: str) -> OnnxConfig:
     for kind in _KINDS.get(stem, ()):
         with suppress(Exception):  # the model is not of that kind, whatever it says about that
             onnx_config = kind(model.config, task=task)
+            if declared is not None and len(onnx_config.components()) > 1:
+                continue
             if _takes(model, onnx_config) and all(_runs(model, part) for _, part in onnx_config.components()):
                 return onnx_config
     if with_past:
@@ -102,7 +80,7 @@ def infer_onnx_config(model: Any, task: str) -> OnnxConfig:
             stage=Stage.EXPORT,
             hint=f"use the task {stem}; a cache of keys and values, one of each a layer, is needed",
         )
-    return InferredOnnxConfig(model.config, stem, _facts(model, stem))
+    return InferredOnnxConfig(model.config, stem, _facts(model, stem, declared))
 
 
 def _takes(model: Any, onnx_config: OnnxConfig) -> bool:
@@ -145,10 +123,10 @@ def _output_shapes(model: Any, onnx_config: OnnxConfig, **shapes: Any) -> dict[s
     return {name: tuple(value.shape) for name, value in zip(onnx_config.outputs, outputs, strict=True)}
 
 
-def _facts(model: Any, task: str) -> Facts:
+def _facts(model: Any, task: str, declared: Sequence[Facts] | None) -> Facts:
     reasons: list[str] = []
     impossible: list[str] = []
-    for facts in _candidates(model):
+    for facts in _candidates(model) if declared is None else declared:
         try:
             observed = _Model(model, task, facts)
             if observed.outputs:
@@ -163,7 +141,9 @@ def _facts(model: Any, task: str) -> Facts:
     raise ExportError(
         f"no call of {type(model).__name__} was found that runs ({said})",
         stage=Stage.EXPORT,
-        hint=f"declare its inputs, or write an OnnxConfig for it; tried: {', '.join(SUBJECTS)} and what goes with them",
+        hint="name other inputs; which the model takes, its forward says"
+        if declared is not None
+        else f"declare its inputs, or write an OnnxConfig for it; tried: {', '.join(SUBJECTS)} and what goes with them",
     )
 
 

@@ -30,7 +30,7 @@ from transformers.utils import logging as transformers_logging
 from onnx_export_action.errors import ExportError, load_error
 from onnx_export_action.export.calibrating import calibrate_batch_norms, has_batch_norms
 from onnx_export_action.export.calling import FlatModel
-from onnx_export_action.export.inference import onnx_config_for
+from onnx_export_action.export.configuration import onnx_config_for
 from onnx_export_action.export.source import DIFFUSERS_TYPES
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.plan import Job

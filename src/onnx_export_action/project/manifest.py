@@ -83,7 +83,10 @@ class OnnxFileRecord(FileRecord):
 
 
 class Manifest(_Struct, kw_only=True):
-    """The content of ``manifest.json``. ``engine``, ``opset`` and ``variants`` are what the target asked for."""
+    """The content of ``manifest.json``. ``engine``, ``opset`` and ``variants`` are what the target asked for.
+
+    ``declaration_sha256`` is of what it said itself of inputs and outputs, None where it said nothing.
+    """
 
     schema_version: Annotated[int, msgspec.Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     created_by: Text = f"onnx-export-action {__version__}"
@@ -93,6 +96,7 @@ class Manifest(_Struct, kw_only=True):
     engine: Text
     opset: Annotated[int, msgspec.Meta(ge=1)]
     variants: Annotated[list[Text], msgspec.Meta(min_length=1, max_length=64)]
+    declaration_sha256: Sha256 | None = None
     packages: Annotated[dict[Text, Text], msgspec.Meta(max_length=1000)]
     files: Annotated[list[OnnxFileRecord], msgspec.Meta(min_length=1, max_length=1000)]
     other_files: Annotated[list[FileRecord], msgspec.Meta(max_length=1000)] = []

@@ -165,8 +165,10 @@ def _touches(path: str, place: str) -> bool:
 
 
 def _sources(target: Target, root: Path) -> list[Path]:
-    """What a target reads: its model's folder, its samples, and where links in the folder lead to in the repository."""
-    sources = [path for path in (target.folder, target.samples) if path is not None]
+    """What a target reads: its model's folder, samples and class, and where links in the folder lead."""
+    own_class = target.declaration.configuration_class
+    named = (target.folder, target.samples, None if own_class is None else own_class.file)
+    sources = [path for path in named if path is not None]
     if target.folder is None:
         return sources
     links = 0

@@ -32,14 +32,14 @@ def quoted(value: object) -> str:
     return literal if len(literal) <= _LONGEST_QUOTE else literal[:_LONGEST_QUOTE] + "..."
 
 
-def nearest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid word that a reader most likely meant, None when none is near."""
+def nearest(word: str, valid: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The valid word that a reader most likely meant, None when none is near (1 is the same, 0 nothing alike)."""
     import difflib
 
     if len(word) > _LONGEST_GUESS:
         return None
     spelling = {candidate.lower(): candidate for candidate in valid}
-    found = difflib.get_close_matches(word.lower(), spelling, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word.lower(), spelling, n=1, cutoff=cutoff)
     return spelling[found[0]] if found else None
 
 

@@ -167,7 +167,7 @@ def _about_value(kind: Any, node: Node, name: str) -> tuple[str, str | None]:
 def _wrong_type(types: list[str], node: Node, name: str) -> tuple[str, str | None]:
     wanted = " or ".join(_TYPE_WORDS[type_name] for type_name in types)
     message = f"{name} must be {wanted}, not {describe(node)}"
-    if "string" in types:
+    if types == ["string"]:
         return message, quote_hint(node)
     if isinstance(node.value, str) and _NUMBER.fullmatch(node.value):
         return message, f"write {node.value} without quotes"

@@ -16,7 +16,6 @@ Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
 # Keys, and words of a key, of the format that do not work yet: an empty tuple stands for the key itself.
 # A line leaves when its feature arrives.
 NOT_AVAILABLE: dict[str, tuple[str, ...]] = {
-    "inputs": (),
     "variants": ("fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4"),
 }
 VARIANTS = ("fp32",)
@@ -30,6 +29,7 @@ MAX_TARGETS = 1000
 MAX_AXIS_SIZE = 8192
 MAX_AUDIO_SAMPLES = 480_000  # 30 s at 16 kHz
 MAX_POINTS = 16
+MAX_TENSORS = 1000
 
 _END = r"(?![\s\S])"  # unlike '$', never before a final line break, in every dialect of regular expressions
 _PATH_PATTERN = r"[^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}" + _END
@@ -103,6 +103,8 @@ def settings_schema() -> Schema:
     }
 
 
+CLASS_PATTERN = r"^([^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}\.py):([A-Za-z_][A-Za-z0-9_]{0,99})" + _END
+
 _REVISION_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,254}" + _END
 _REVISION_WORDS = "a commit, tag or branch: letters, digits, '.', '_', '/' or '-', without '..'"
 
@@ -166,6 +168,18 @@ def _target_keys() -> dict[str, Schema]:
             "additionalProperties": False,
             "properties": {argument: _sizes(argument) for argument in sorted(DEFAULT_DUMMY_SHAPES)},
         },
+        "inputs": _tensors(
+            "The inputs of the file and their axes, instead of what the task implies: a name where an axis varies, "
+            "a number where it has one size."
+        ),
+        "outputs": _tensors("The outputs of the file, instead of what the task implies; axes that vary may be named."),
+        "onnx_config": {
+            "description": "A class of the repository that says how the model is exported, as path/to/file.py:Class. "
+            "Its code runs only when the operator allows it.",
+            "type": "string",
+            "pattern": CLASS_PATTERN,
+            "patternErrorMessage": "a relative path and the name of a class in it: path/to/file.py:Class",
+        },
         "samples": {
             "description": "Real inputs: a .jsonl, .txt or .csv file inside the repository.",
             "type": "string",
@@ -228,6 +242,34 @@ def _target_keys() -> dict[str, Schema]:
             "type": "string",
             "pattern": "^" + _NOT_JSON + _PATH_PATTERN,
             "patternErrorMessage": _PATH_WORDS + ", not ending in '.json'",
+        },
+    }
+
+
+def _tensors(description: str) -> Schema:
+    return {
+        "description": description,
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": MAX_TENSORS,
+        "propertyNames": {
+            "pattern": r"^[A-Za-z_][A-Za-z0-9_.-]{0,199}" + _END,
+            "patternErrorMessage": "a name of the model's, such as input_ids",
+        },
+        "additionalProperties": {
+            "description": "Axis, counted from 0: its name where it varies, its size where it does not.",
+            "type": "object",
+            "propertyNames": {
+                "pattern": "^[0-7]" + _END,
+                "patternErrorMessage": "the number of an axis, from 0 to 7",
+            },
+            "additionalProperties": {
+                "type": ["string", "integer"],
+                "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,99}(?: ?\+ ?[A-Za-z_][A-Za-z0-9_]{0,99}){0,3}" + _END,
+                "patternErrorMessage": "the name of an axis, such as batch_size, or its size",
+                "minimum": 1,
+                "maximum": MAX_AUDIO_SAMPLES,
+            },
         },
     }
 

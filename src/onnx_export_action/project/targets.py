@@ -13,10 +13,17 @@ from typing import Any
 
 import msgspec
 
+from onnx_export_action.errors import plan_error
 from onnx_export_action.project.document import Entry, Node
-from onnx_export_action.project.plan import OutputTolerance
+from onnx_export_action.project.plan import (
+    ConfigurationClass,
+    Declaration,
+    DeclaredAxis,
+    DeclaredTensor,
+    OutputTolerance,
+)
 from onnx_export_action.project.problems import Problem, nearest, quoted
-from onnx_export_action.project.settings_schema import Engine, Weights
+from onnx_export_action.project.settings_schema import CLASS_PATTERN, Engine, Weights
 from onnx_export_action.results import FailOn
 
 TRACER_MAX_OPSET = 20  # torch.onnx.export(dynamo=False) knows no later operators
@@ -46,7 +53,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     ``model`` is as written; ``folder`` is its resolved folder, None for a Hub id. ``output`` and ``samples`` are
     resolved too. ``task`` is ``auto`` or the Hub's name of the task. ``line`` is where the target starts.
-    ``tolerance`` is by variant, then by output name. ``notes`` is what a report should say of the choices made.
+    ``tolerance`` is by variant, then by output name. ``declaration`` is what it says itself of its files.
+    ``notes`` is what a report should say of the choices made.
     """
 
     name: str
@@ -63,6 +71,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     shapes: dict[str, list[int]] = {}
     samples: Path | None = None
     tolerance: dict[str, dict[str, OutputTolerance]] = {}
+    declaration: Declaration = Declaration()
     fail_on: FailOn = FailOn.VALIDATION
     publish: PublishSettings | None = None
     notes: list[str] = []
@@ -125,6 +134,7 @@ class TargetReader:
             task=_task(fields),
             shapes=_shapes(fields),
             tolerance=_tolerance(fields),
+            declaration=self._declaration(fields),
             notes=notes,
             publish=self._publish(fields),
             fail_on=FailOn(fields.plain("fail_on")) if "fail_on" in fields else FailOn.VALIDATION,
@@ -222,6 +232,55 @@ class TargetReader:
             self._report(node, "a pull request has no commit to tag yet", "remove 'tag' or 'create_pr'")
         return settings
 
+    def _declaration(self, fields: TargetFields) -> Declaration:
+        """What the target declares of its inputs and outputs, or the class that says it."""
+        written = fields.text("onnx_config")
+        if written is None:
+            return Declaration(inputs=self._tensors(fields, "inputs"), outputs=self._tensors(fields, "outputs"))
+        for key in ("inputs", "outputs"):
+            if key in fields:
+                self._report(fields.node(key), f"{key} and onnx_config say the same thing", "give one of the two")
+        found = self._configuration_class(written, fields.node("onnx_config"))
+        return Declaration(configuration_class=found)
+
+    def _configuration_class(self, written: str, node: Node) -> ConfigurationClass | None:
+        parts = re.fullmatch(CLASS_PATTERN, written)
+        if parts is None:
+            return None
+        file = self._inside(parts[1], node, "onnx_config")
+        if file is None:
+            return None
+        if not _is_file(file):
+            self._report(node, f"there is no file {quoted(parts[1])}", self._neighbour(parts[1], file))
+            return None
+        return ConfigurationClass(file, parts[2], self._place(node))
+
+    def _tensors(self, fields: TargetFields, key: str) -> dict[str, DeclaredTensor]:
+        declared = fields.node(key).value if key in fields else None
+        if not isinstance(declared, dict):
+            return {}
+        return {
+            name: DeclaredTensor(dict(self._axes(entry.node, is_input=key == "inputs")), self._place(entry))
+            for name, entry in declared.items()
+        }
+
+    def _axes(self, tensor: Node, *, is_input: bool) -> Iterator[tuple[int, DeclaredAxis]]:
+        from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS, atomic_axes
+
+        for number, entry in tensor.value.items() if isinstance(tensor.value, dict) else ():
+            name = entry.node.value
+            for part in atomic_axes(name) if isinstance(name, str) else ():
+                near = nearest(part, AXIS_ARGUMENTS, cutoff=0.6 if is_input else 0.9)
+                # An output may have an axis that no input has; an input's is varied by its name.
+                if part not in AXIS_ARGUMENTS and (is_input or near):
+                    hint = f"did you mean {quoted(near)}?" if near else f"names are {', '.join(AXIS_ARGUMENTS)}"
+                    self._report(entry.node, f"unknown axis name {quoted(part)}", hint)
+            if isinstance(name, str | int):
+                yield int(number), DeclaredAxis(name, self._place(entry))
+
+    def _place(self, where: Node | Entry) -> str:
+        return f"{self._path}:{where.line}:{where.column}"
+
     def _check_engine(self, fields: TargetFields) -> None:
         if "opset" not in fields or "engine" not in fields:
             return
@@ -258,6 +317,28 @@ class TargetReader:
 
     def _report(self, node: Node, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(str(self._path), node.line, node.column, message, hint))
+
+
+def class_of_caller(written: str) -> Declaration:
+    """What ``--onnx-config FILE.py:CLASS`` declares; the file lies in the current folder or below it.
+
+    Raises:
+        ExportError: there is no such file, or it lies elsewhere.
+    """
+    parts = re.fullmatch(CLASS_PATTERN, written)
+    if parts is None:
+        raise plan_error(
+            f"--onnx-config cannot be {quoted(written)}", "give a relative path and a class: file.py:Class"
+        )
+    try:
+        file = Path(parts[1]).resolve()
+    except (OSError, RuntimeError) as error:  # Python 3.11 raises RuntimeError for links in a circle
+        raise plan_error(f"--onnx-config {quoted(parts[1])} cannot be followed: {quoted(str(error))}") from error
+    if not file.is_relative_to(Path.cwd()):
+        raise plan_error(f"--onnx-config {quoted(parts[1])} leads out of the current folder")
+    if not _is_file(file):
+        raise plan_error(f"--onnx-config: there is no file {quoted(parts[1])}")
+    return Declaration(configuration_class=ConfigurationClass(file, parts[2], "--onnx-config"))
 
 
 def repository_of(path: Path) -> Path:

@@ -17,6 +17,7 @@ import onnxruntime
 from safetensors.numpy import load_file
 
 from onnx_export_action.export.outcome import MERGED_DECODER
+from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.results import (
     AxisResult,
     CaseResult,
@@ -28,7 +29,7 @@ from onnx_export_action.results import (
     Stage,
     Verdict,
 )
-from onnx_export_action.validation.cases import Arrays, atomic_axes
+from onnx_export_action.validation.cases import Arrays
 from onnx_export_action.validation.encoder_decoder_generation import DECODER, ENCODER, check_generation_from_encoder
 from onnx_export_action.validation.generation import check_generation
 from onnx_export_action.validation.metrics import Comparison, OutputMetrics, valid_positions

@@ -104,11 +104,6 @@ def axis_sizes(axes: Mapping[str, Mapping[int, str]], arrays: Mapping[str, np.nd
     }
 
 
-def atomic_axes(name: str) -> list[str]:
-    """The axes that a sum such as ``past_sequence_length + sequence_length`` is made of."""
-    return [part.strip() for part in name.split("+")]
-
-
 def _variable_arguments(onnx_config: OnnxConfig, extra: Mapping[str, list[int]]) -> dict[str, list[int]]:
     base = onnx_config.generate_dummy_inputs("np", padding="none")
     limits = onnx_config.shape_limits()

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from onnx_export_action.errors import ExportError
 from onnx_export_action.export.calling import FlatModel, run_flat
-from onnx_export_action.export.inference import onnx_config_for
+from onnx_export_action.export.configuration import onnx_config_for
 from onnx_export_action.export.loading import load_model
 from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.project.plan import Job

@@ -23,6 +23,7 @@ targets:
   - name: second
     model: ./models/second
     samples: data/samples.txt
+    onnx_config: configurations.py:Own
   - name: far
     model: org/far
     revision: main
@@ -51,6 +52,7 @@ def repository(tmp_path: Path) -> Path:
         (folder / "model.safetensors").write_bytes(b"weights of " + name.encode())
     (root / "data").mkdir()
     (root / "data" / "samples.txt").write_text("A sentence.\n")
+    (root / "configurations.py").write_text("")
     (root / "onnx-export.yaml").write_text(CONFIG)
     (root / "requirements.txt").write_text("flask==3.0\ntransformers==5.22.0\n")
     git(root, "init", "-q", "-b", "main")
@@ -80,6 +82,7 @@ def test_nothing_changed(repository: Path) -> None:
         ("models/second/model.safetensors", "other weights", ["second"]),
         ("models/first/tokenizer.json", "{}", ["first"]),
         ("data/samples.txt", "Another.\n", ["second"]),
+        ("configurations.py", "class Own: ...\n", ["second"]),
         ("onnx-export.yaml", CONFIG.replace("./models/second\n", "./models/second\n    opset: 17\n"), ["second"]),
         ("onnx-export.yaml", CONFIG.replace("revision: main", "revision: v2"), ["far"]),
         ("onnx-export.yaml", CONFIG.replace("opset: 18", "opset: 17"), ["first", "second", "far"]),

@@ -1,0 +1,53 @@
+"""Which configuration a loaded model is exported with: the target's own, its type's registered one, or an inferred."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnx_export_action.export.declaring import declared_notes, declared_onnx_config
+from onnx_export_action.export.inference import infer_onnx_config
+from onnx_export_action.export.user_class import user_onnx_config
+from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.project.plan import Job
+
+INFERRED_NOTE = (
+    "the configuration was inferred from runs of the model: its type has no configuration class; "
+    "sizes and inputs that the runs did not show are not part of the file"
+)
+
+
+def onnx_config_for(model: Any, job: Job) -> OnnxConfig:
+    """The configuration of a loaded model for the job's task.
+
+    Raises:
+        ExportError: the model type is not registered for the task, no call of the model was found that runs, or what
+            the target declares does not fit the model.
+    """
+    declaration = job.declaration
+    if declaration.configuration_class is not None:
+        return user_onnx_config(model, declaration.configuration_class, job.task)
+    registered = None
+    if not is_inferred(job):
+        constructor = TasksManager.get_exporter_config_constructor("onnx", model_type=job.model_type, task=job.task)
+        registered = constructor(model.config)
+    if declaration:
+        return declared_onnx_config(model, job.task, declaration, registered)
+    return infer_onnx_config(model, job.task) if registered is None else registered
+
+
+def configuration_notes(job: Job, onnx_config: OnnxConfig) -> list[str]:
+    """What the report says of where the configuration comes from."""
+    code = job.declaration.configuration_class
+    if code is not None:
+        return [f"the configuration is the class {code.class_name} of {code.file.name}, code of the repository"]
+    if job.declaration:
+        return declared_notes(job.declaration, onnx_config)
+    return [INFERRED_NOTE] if is_inferred(job) else []
+
+
+def is_inferred(job: Job) -> bool:
+    """Whether the job's model type and task have no configuration class."""
+    if job.model_type not in TasksManager.get_supported_model_types():
+        return True
+    return bool(job.declaration) and job.task not in TasksManager.get_supported_tasks_for_model_type(job.model_type)

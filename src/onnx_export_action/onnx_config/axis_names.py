@@ -1,0 +1,40 @@
+"""What an axis that a user declares may be called, and which size of dummy inputs makes it vary."""
+
+from __future__ import annotations
+
+# Name of an axis -> the shape argument that it varies with: our own names, then those of transformers.onnx.
+AXIS_ARGUMENTS: dict[str, str] = {
+    "batch_size": "batch_size",
+    "sequence_length": "sequence_length",
+    "past_sequence_length": "past_sequence_length",
+    "encoder_sequence_length": "encoder_sequence_length",
+    "decoder_sequence_length": "decoder_sequence_length",
+    "past_decoder_sequence_length": "past_sequence_length",
+    "num_choices": "num_choices",
+    "num_channels": "num_channels",
+    "height": "image_height",
+    "width": "image_width",
+    "image_height": "image_height",
+    "image_width": "image_width",
+    "num_frames": "nb_max_frames",
+    "nb_max_frames": "nb_max_frames",
+    "feature_size": "feature_size",
+    "audio_sequence_length": "audio_sequence_length",
+    "text_batch_size": "text_batch_size",
+    "image_batch_size": "image_batch_size",
+    "visual_seq_length": "visual_seq_length",
+    "point_batch_size": "point_batch_size",
+    "nb_points_per_image": "nb_points_per_image",
+    "num_queries": "num_text_queries",
+    "batch": "batch_size",
+    "sequence": "sequence_length",
+    "past_sequence": "past_sequence_length",
+    "encoder_sequence": "encoder_sequence_length",
+    "decoder_sequence": "decoder_sequence_length",
+    "choice": "num_choices",
+}
+
+
+def atomic_axes(name: str) -> list[str]:
+    """The names that a sum such as ``past_sequence_length + sequence_length`` is made of."""
+    return [part.strip() for part in name.split("+")]

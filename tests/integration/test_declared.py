@@ -1,0 +1,306 @@
+"""What a target declares of its inputs, outputs and axes, against real models; and configuration classes of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import onnx
+import pytest
+import torch
+
+from onnx_export_action.errors import ExportError
+from onnx_export_action.export.configuration import onnx_config_for
+from onnx_export_action.export.declaring import declared_onnx_config
+from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.project.settings import load_settings
+from onnx_export_action.results import Stage, TargetResult, Verdict
+from onnx_export_action.stages import export_and_check, plan_job, request_of
+from onnx_export_action.validation.cases import plan_cases
+from tests.architectures.tiny import write_tiny_config
+from tests.conftest import CheckpointFactory
+from tests.unit.onnx_config.signatures import signature
+
+CLASSES = """\
+from collections import OrderedDict
+from pathlib import Path
+from onnx_export_action.onnx_config import OnnxConfig, TextEncoderOnnxConfig
+
+Path("ran").touch()
+
+
+class Own(OnnxConfig):
+    @property
+    def inputs(self):
+        axes = {0: "batch", 1: "sequence"}
+        return OrderedDict([("input_ids", axes), ("attention_mask", axes)])
+
+
+class Abstract(OnnxConfig):
+    pass
+
+
+class Raising(TextEncoderOnnxConfig):
+    def __init__(self, config, task):
+        raise ValueError("no such thing")
+
+
+class Other:
+    pass
+"""
+
+
+@pytest.fixture
+def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``declared(model, lines)``: the configuration of a model in memory with the lines of a target."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+
+    def make(kind: str, task: str, *lines: str) -> OnnxConfig:
+        from onnx_export_action.export.loading import load_model
+
+        folder = tmp_path / "models" / kind
+        if not folder.exists():
+            write_tiny_config(kind, folder)
+        head = ["version: 1", "targets:", "- name: it", f"  model: models/{kind}", "  weights: random"]
+        text = "\n".join([*head, f"  task: {task}", *(f"  {line}" for line in lines)])
+        (tmp_path / "onnx-export.yaml").write_text(f"{text}\n")
+        (target,) = load_settings(Path("onnx-export.yaml")).targets
+        job = plan_job(request_of(target, tmp_path / "out", trust_remote_code=True))
+        return onnx_config_for(load_model(job).model, job)
+
+    return make
+
+
+def refused(declared: Any, *arguments: str) -> str:
+    with pytest.raises(ExportError) as caught:
+        declared(*arguments)
+    assert caught.value.stage is Stage.PLAN
+    return ": ".join(part for part in (caught.value.message, caught.value.hint) if part)
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "lines", "expected"),
+    [
+        (
+            "bert",
+            "text-classification",
+            ["inputs: {input_ids: {0: batch_size, 1: sequence_length}}"],
+            "input_ids[batch_size, sequence_length] -> logits[batch_size]",
+        ),
+        (
+            "bert",
+            "feature-extraction",
+            ["inputs: {input_ids: {0: batch, 1: sequence}}"],
+            "input_ids[batch, sequence] -> last_hidden_state[batch, sequence]",
+        ),
+        (
+            "bert",
+            "feature-extraction",
+            [
+                "inputs: {inputs_embeds: {0: batch_size, 1: sequence_length, 2: 32}}",
+                "outputs: {pooler_output: {}, last_hidden_state: {1: tokens}}",
+            ],
+            "inputs_embeds[batch_size, sequence_length] "
+            "-> pooler_output[batch_size] last_hidden_state[batch_size, tokens]",
+        ),
+        (
+            "t5",
+            "text2text-generation",
+            [
+                "inputs:",
+                "  input_ids: {0: batch_size, 1: encoder_sequence_length}",
+                "  decoder_input_ids: {0: batch_size, 1: decoder_sequence_length}",
+            ],
+            "input_ids[batch_size, encoder_sequence_length] decoder_input_ids[batch_size, decoder_sequence_length] "
+            "-> logits[batch_size, decoder_sequence_length]",
+        ),
+        (
+            "fnet",
+            "fill-mask",
+            [
+                "inputs:",
+                "  input_ids: {0: batch_size, 1: sequence_length}",
+                "  token_type_ids: {0: batch_size, 1: sequence_length}",
+            ],
+            "input_ids[batch_size, sequence_length] token_type_ids[batch_size, sequence_length] "
+            "-> logits[batch_size, sequence_length]",
+        ),
+    ],
+)
+def test_what_is_declared_is_what_the_file_has(
+    declared: Any, kind: str, task: str, lines: list[str], expected: str
+) -> None:
+    found = declared(kind, task, *lines)
+    assert signature(found) == expected
+    assert {case.varied for case in plan_cases(found, seed=0)} >= {"batch_size"}
+
+
+def test_declared_sizes_are_the_only_ones(declared: Any) -> None:
+    axes = "{0: batch_size, 1: 24}"
+    found = declared("bert", "fill-mask", f"inputs: {{input_ids: {axes}, attention_mask: {axes}}}")
+    assert found.inputs["input_ids"] == {0: "batch_size"}
+    assert {case.arrays(found)["attention_mask"].shape[1] for case in plan_cases(found, seed=0)} == {24}
+
+
+def test_a_cache_that_is_not_declared_stays_under_the_declared_names(declared: Any) -> None:
+    found = declared(
+        "gpt2",
+        "text-generation-with-past",
+        "inputs:",
+        "  input_ids: {0: batch, 1: sequence}",
+        "  attention_mask: {0: batch, 1: past_sequence + sequence}",
+    )
+    assert found.inputs["past_key_values.1.value"] == {0: "batch", 2: "past_sequence"}
+    assert found.outputs["present.0.key"] == {0: "batch", 2: "past_sequence + sequence"}
+    assert found.outputs["logits"] == {0: "batch", 1: "sequence"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (
+            "inputs: {input_idz: {0: batch_size}}",
+            "onnx-export.yaml:7:12: BertForMaskedLM takes no input 'input_idz': did you mean 'input_ids'?",
+        ),
+        (
+            "inputs: {input_ids: {0: batch_size, 5: sequence_length}}",
+            "onnx-export.yaml:7:39: input_ids has 2 axes, counted from 0: there is no axis 5",
+        ),
+        (
+            "inputs: {input_ids: {0: sequence_length, 1: batch_size}}",
+            "onnx-export.yaml:7:24: axis 0 of input_ids is no sequence_length: it varies with batch_size",
+        ),
+        (
+            "inputs: {input_ids: {0: batch_size, 1: sequence_length}, attention_mask: {0: batch_size}}",
+            "onnx-export.yaml:7:60: axis 1 of attention_mask is not declared, but varies together with axis 1",
+        ),
+        (
+            "inputs: {input_ids: {0: batch_size, 1: 4000}}",
+            "onnx-export.yaml:7:39: sequence_length cannot be 4000: it must be 1 to 96",
+        ),
+        (
+            "inputs: {inputs_embeds: {0: batch_size, 1: sequence_length, 2: 31}}",
+            "onnx-export.yaml:7:12: the model does not run with what is declared: ",
+        ),
+        (
+            "outputs: {logitz: {}}",
+            "onnx-export.yaml:7:13: the model gives no output named 'logitz' (it gives: logits)",
+        ),
+        (
+            "outputs: {logits: {2: vocabulary}}",
+            "onnx-export.yaml:7:22: axis 2 (vocabulary) of the output logits does not vary: it is 128",
+        ),
+        ("outputs: {logits: {7: words}}", "onnx-export.yaml:7:22: there is no axis 7 of the output logits"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_said_at_its_place(declared: Any, lines: str, words: str) -> None:
+    assert refused(declared, "bert", "fill-mask", lines).startswith(words)
+
+
+def test_a_declaration_cannot_describe_several_files(declared: Any) -> None:
+    said = refused(
+        declared, "t5", "text2text-generation-with-past", "inputs: {input_ids: {0: batch_size, 1: sequence_length}}"
+    )
+    assert said.startswith("onnx-export.yaml:7:12: text2text-generation-with-past becomes several files")
+
+
+class Recogniser(torch.nn.Module):
+    """A model of no known kind: what it takes is known from its declaration alone."""
+
+    config = SimpleNamespace(vocab_size=50, is_encoder_decoder=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(50, 8)
+
+    def forward(self, glyphs: torch.Tensor, strokes: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"features": self.embedding(glyphs) + strokes}
+
+
+def test_inputs_of_any_name_are_made_from_their_axes(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "onnx-export.yaml").write_text(
+        "version: 1\ntargets:\n- name: it\n  model: ./model\n"
+        "  inputs: {glyphs: {0: batch_size, 1: sequence_length}, "
+        "strokes: {0: batch_size, 1: sequence_length, 2: 8}}\n"
+    )
+    (target,) = load_settings(tmp_path / "onnx-export.yaml").targets
+    found = declared_onnx_config(Recogniser(), "feature-extraction", target.declaration, None)
+    inputs = found.generate_dummy_inputs("np", batch_size=3, sequence_length=5)
+    assert (inputs["glyphs"].shape, inputs["glyphs"].dtype) == ((3, 5), "int64")
+    assert (inputs["strokes"].shape, inputs["strokes"].dtype) == ((3, 5, 8), "float32")
+    assert found.outputs == {"features": {0: "batch_size", 1: "sequence_length"}}
+
+
+def run(folder: Path, *lines: str, trust: bool = False) -> TargetResult:
+    text = "\n".join(f"  {line}" for line in lines)
+    (folder / "onnx-export.yaml").write_text(f"version: 1\ntargets:\n- name: it\n{text}\n")
+    (target,) = load_settings(folder / "onnx-export.yaml").targets
+    return export_and_check(request_of(target, folder / "out", trust_remote_code=trust), progress=lambda _: None)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, own_checkpoint: CheckpointFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    own_checkpoint("bert", task="text-classification").rename(tmp_path / "bert")
+    (tmp_path / "classes.py").write_text(CLASSES)
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_declared_export_is_proven_and_says_what_was_declared(repository: Path) -> None:
+    write_tiny_config("biogpt", repository / "biogpt")
+    result = run(
+        repository,
+        "model: ./biogpt",
+        "weights: random",
+        "task: feature-extraction",
+        "inputs: {input_ids: {0: batch_size, 1: sequence_length}}",
+        "outputs: {last_hidden_state: {}}",
+    )
+    assert result.verdict is Verdict.PASS, result.failure
+    assert any("declared in the settings: inputs input_ids; outputs last_hidden_state" in note for note in result.notes)
+    graph = onnx.load(repository / "out/onnx/model.onnx", load_external_data=False).graph
+    assert [value.name for value in graph.output] == ["last_hidden_state"]
+    assert all(axis.proven for axis in result.files[0].axes)
+
+
+def test_a_class_of_the_repository_runs_only_when_it_may(repository: Path) -> None:
+    refusal = run(repository, "model: ./bert", "onnx_config: classes.py:Own").failure
+    assert refusal is not None
+    assert refusal.stage is Stage.PLAN
+    assert "onnx-export.yaml:5:16" in refusal.message
+    assert "--trust-remote-code" in (refusal.hint or "")
+    assert not (repository / "ran").exists()
+
+    result = run(repository, "model: ./bert", "onnx_config: classes.py:Own", trust=True)
+    assert result.verdict is Verdict.PASS, result.failure
+    assert {axis.name for axis in result.files[0].axes} == {"batch", "sequence"}
+    assert "the configuration is the class Own of classes.py, code of the repository" in result.notes
+    assert (repository / "ran").exists()
+    assert not (repository / "__pycache__").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Owm", "classes.py has no class 'Owm': did you mean 'Own'?"),
+        ("Other", "Other of classes.py is no subclass of OnnxConfig"),
+        ("Abstract", "Abstract does not say its inputs"),
+        ("Raising", "Raising cannot be made: ValueError: no such thing (classes.py:21)"),
+    ],
+)
+def test_what_is_wrong_with_a_class_is_said_with_its_line(declared: Any, tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "classes.py").write_text(CLASSES)
+    assert refused(declared, "bert", "fill-mask", f"onnx_config: classes.py:{name}").startswith(
+        f"onnx-export.yaml:7:16: {words}"
+    )
+
+
+def test_a_file_that_does_not_run_is_an_error_of_the_plan(declared: Any, tmp_path: Path) -> None:
+    (tmp_path / "classes.py").write_text("import sys\nsys.exit(0)\n")
+    assert "classes.py does not run: SystemExit: 0 (classes.py:2)" in refused(
+        declared, "bert", "fill-mask", "onnx_config: classes.py:Own"
+    )
