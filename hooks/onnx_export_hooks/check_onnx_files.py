@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from onnx_export_action.errors import plan_error
+from onnx_export_action.onnx_reader import Graph, OnnxError, OnnxFile, OnnxNode, Tensor, Value, read_onnx
 from onnx_export_action.project.manifest import FileRecord, Manifest, OnnxFileRecord, TensorRecord
 from onnx_export_action.project.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.lfs import Pointer, content_sha256, pointer_findings, read_pointer
-from onnx_export_hooks.onnx_reader import Graph, OnnxError, OnnxFile, OnnxNode, Tensor, Value, read_onnx
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository, is_lfs_managed, manifest_in
 from onnx_export_hooks.rules import ONNX_HOOK
 

@@ -95,13 +95,17 @@ class Worker(Generic[Answer]):
         with contextlib.suppress(BrokenPipeError):  # it died meanwhile: `answer` says so
             self._connection.send(arguments)
 
-    def answer(self) -> Answer:
-        """Wait for the call that :meth:`ask` started.
+    def answer(self, seconds: float | None = None) -> Answer:
+        """Wait for the call that :meth:`ask` started, at most so many seconds; the process is ended after that.
 
         Raises:
-            ExportError: the function raised it, or the process died.
+            ExportError: the function raised it, the process died, or time is up.
         """
-        wait([self._connection, self._process.sentinel])
+        if not wait([self._connection, self._process.sentinel], seconds):
+            self.stop()
+            raise ExportError(
+                f"the process that {self._work.description} did not end within {seconds:.0f} s", stage=self._work.stage
+            )
         try:
             answer = self._connection.recv() if self._connection.poll() else Crash("")
         except (EOFError, ConnectionResetError):

@@ -59,12 +59,24 @@ class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of all result structs: keyword only, unknown fields refused."""
 
 
+class Cause(enum.StrEnum):
+    """What kind of thing is wrong with a file that was checked."""
+
+    FILE = "file"  # it cannot be read or run, or its weights are another model's
+    NAMES = "names"  # inputs or outputs are missing, exchanged or of another type
+    AXIS = "axis"  # a size is fixed, or some sizes are computed wrongly
+    MASK = "mask"  # padding is not left out, or shifts what follows it
+    PAST = "past"  # the cache of keys and values
+    VALUES = "values"  # it computes something else, whatever the shape
+
+
 class Failure(_Struct):
     """Why a target or file did not pass, in words for the person who reads the report."""
 
     stage: Stage
     message: str
     hint: str | None = None
+    cause: Cause | None = None
     first_divergent_layer: str | None = None
     repro: str | None = None
 
@@ -87,6 +99,14 @@ class AxisResult(_Struct):
     axis: int
     name: str
     proven: bool
+
+
+class InputResult(_Struct):
+    """One input as the file declares it: a size for a fixed axis, a name for a dynamic one, empty where it has none."""
+
+    name: str
+    dtype: str
+    shape: list[int | str] = []
 
 
 class OutputResult(_Struct):
@@ -124,6 +144,8 @@ class OutputResult(_Struct):
     rms_noise: float | None = None
     rms_noise_multiple: float | None = None
     rms_noise_floor: float | None = None
+    dtype: str | None = None
+    shape: list[int | str] = []
 
 
 class CaseResult(_Struct):
@@ -168,6 +190,7 @@ class FileResult(_Struct):
     """One ONNX file: what it is and whether it computes what PyTorch computes.
 
     ``external_sha256`` is of the weights beside it, which a file beyond 2 GB has; ``bytes`` counts both.
+    ``operators`` counts the nodes of each operator.
     """
 
     path: str
@@ -178,6 +201,8 @@ class FileResult(_Struct):
     opset: int
     verdict: Verdict
     external_sha256: str | None = None
+    operators: dict[str, int] = {}
+    inputs: list[InputResult] = []
     axes: list[AxisResult] = []
     outputs: list[OutputResult] = []
     cases: list[CaseResult] = []

@@ -44,6 +44,7 @@ from onnx_export_action.project.manifest import (
 from onnx_export_action.project.plan import Declaration, Job, OutputTolerance
 from onnx_export_action.project.settings import Target
 from onnx_export_action.results import (
+    Cause,
     FailOn,
     Failure,
     FileResult,
@@ -64,6 +65,9 @@ _EXPORT = Work("onnx_export_action.export.exporter:export_target", Stage.EXPORT,
 _REFERENCE = Work("onnx_export_action.validation.reference:make_reference", Stage.VALIDATE, "runs PyTorch on the cases")
 _CANDIDATE = Work("onnx_export_action.validation.candidate:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime")
 _TORCH_EXPORT = "torch-export"
+
+# How long a file may keep ONNX Runtime busy: as long as this, and so many times what PyTorch took.
+_PATIENCE_SECONDS, _PATIENCE = 300.0, 30.0
 
 Progress = Callable[[str], None]
 
@@ -359,6 +363,7 @@ class _Run:
         self._result = result
         self._progress = progress
         self._candidate_died = False
+        self._reference_seconds = 0.0
 
     def carry_out(self, *, validate: bool) -> None:
         self._progress(f"loading and exporting {self._job.model_type} for {self._job.task}")
@@ -392,6 +397,7 @@ class _Run:
         referencing.stop()
         self._result.notes += reference.notes
         self._add_timings(reference.timings)
+        self._reference_seconds = sum(reference.timings.values())
         self._add_peak(reference.peak_rss_bytes)
 
     def _proven(
@@ -442,7 +448,7 @@ class _Run:
                 self._reference(referencing)
                 referencing = None
             self._progress(f"checking {asked.path.name} in ONNX Runtime")
-            checked = answer_of(candidate, asked)
+            checked = answer_of(candidate, asked, _patience(self._reference_seconds))
             self._candidate_died |= checked.died
             self._add_timings({"runtime": checked.seconds})
             self._add_peak(checked.peak_rss_bytes)
@@ -499,12 +505,20 @@ def _candidate_file(file: OnnxFileRecord, folder: Path) -> CandidateFile:
     )
 
 
-def answer_of(candidate: Worker[CheckedFile], asked: CandidateFile) -> CheckedFile:
-    """What the candidate's process says of one file; one that dies over it gives verdict error, never pass."""
+def _patience(reference_seconds: float) -> float:
+    return _PATIENCE_SECONDS + _PATIENCE * reference_seconds
+
+
+def answer_of(candidate: Worker[CheckedFile], asked: CandidateFile, patience: float) -> CheckedFile:
+    """What the candidate's process says of one file; one that dies over it gives verdict error, never pass.
+
+    So does one that takes more than ``patience`` seconds.
+    """
     try:
-        return candidate.answer()
+        return candidate.answer(patience)
     except ExportError as error:
-        failure = Failure(stage=Stage.VALIDATE, message=error.message)
+        hint = "the file ends ONNX Runtime's process, or keeps it busy without end: do not load it elsewhere"
+        failure = Failure(stage=Stage.VALIDATE, message=error.message, hint=hint, cause=Cause.FILE)
         result = FileResult(
             path=asked.name,
             bytes=asked.path.stat().st_size,
@@ -568,7 +582,7 @@ def _check_files(
     for file in files:
         progress(f"checking {file.path.name} in ONNX Runtime")
         candidate.ask(job, file, references)
-        checked = answer_of(candidate, file)
+        checked = answer_of(candidate, file, _patience(sum(reference.timings.values())))
         result.files.append(checked.result)
         result.timings["runtime"] = result.timings.get("runtime", 0.0) + checked.seconds
     result.packages = installed_packages()

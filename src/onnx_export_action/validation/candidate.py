@@ -9,6 +9,7 @@ import hashlib
 import resource
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,25 @@ from safetensors.numpy import load_file
 
 from onnx_export_action.export.outcome import MERGED_DECODER
 from onnx_export_action.onnx_config.axis_names import atomic_axes
+from onnx_export_action.onnx_reader import Value
 from onnx_export_action.results import (
     AxisResult,
     CaseResult,
+    Cause,
     Failure,
     FileResult,
     GenerationResult,
+    InputResult,
     OutputResult,
     SimilarityResult,
     Stage,
     Verdict,
 )
 from onnx_export_action.validation.cases import Arrays
+from onnx_export_action.validation.diagnosis import STOPPED, File, Tried, diagnose
 from onnx_export_action.validation.encoder_decoder_generation import DECODER, ENCODER, check_generation_from_encoder
 from onnx_export_action.validation.generation import check_generation
+from onnx_export_action.validation.graph_facts import GraphFacts, graph_facts
 from onnx_export_action.validation.metrics import Comparison, OutputMetrics, valid_positions
 from onnx_export_action.validation.ranking import in_expected_order
 from onnx_export_action.validation.records import (
@@ -51,12 +57,14 @@ from onnx_export_action.validation.tolerance import DeclaredTolerances, toleranc
 
 USE_CACHE_BRANCH = "use_cache_branch"
 _FATAL_ONLY = 4
+_MOST_NAMES = 4
 
 
 def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: Path) -> CheckedFile:
     """Run every case through the file and judge it, with the tolerances of the ``user`` (a job has them)."""
     started = time.perf_counter()
     waited = 0.0
+    facts = graph_facts(file.path)
     result = FileResult(
         path=file.name,
         bytes=_size(file.path),
@@ -64,13 +72,17 @@ def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: 
         external_sha256=_sha256(_external(file.path)) if _external(file.path).is_file() else None,
         variant=file.variant,
         engine=file.engine,
-        opset=file.opset or _opset(file.path),
+        opset=file.opset or facts.opset,
+        inputs=[InputResult(name=value.name, dtype=value.element_type, shape=_shape(value)) for value in facts.inputs],
+        operators=facts.operators,
         verdict=Verdict.ERROR,
     )
     if file.sha256 is not None and file.sha256 != result.sha256:
-        result.failure = _failure("the file changed after it was written", "something else writes to the output folder")
+        result.failure = _failure(
+            "the file changed after it was written", "something else writes to the output folder", Cause.FILE
+        )
     else:
-        waited = _judge(result, user, file, reference_folder)
+        waited = _judge(result, user, file, facts, reference_folder)
     return CheckedFile(
         result=result,
         seconds=time.perf_counter() - started - waited,
@@ -78,21 +90,21 @@ def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: 
     )
 
 
-def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, folder: Path) -> float:
+def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, facts: GraphFacts, folder: Path) -> float:
     """Fill in the result; returns the seconds spent waiting for the reference."""
     try:
         session = open_session(file.path)
     except Exception as error:  # onnxruntime raises its own unexported classes for any unusable file
-        result.failure = _failure(f"ONNX Runtime does not load the file: {_first_line(error)}")
+        result.failure = _failure(f"ONNX Runtime does not load the file: {_first_line(error)}", cause=Cause.FILE)
         return 0.0
     reader = ReferenceReader(folder)
     records = [reader.component(name) for name in file.components]
-    interface_problem = _interface_problem(session, records)
+    interface_problem = _interface_problem(session, records) or _dtype_problem(file, facts, records, folder)
     if interface_problem is not None:
         result.verdict = Verdict.FAIL
         result.failure = _failure(*interface_problem)
     else:
-        _Check(file.path, session, user, records, reader).run(result)
+        _Check(file, session, user, records, reader, facts).run(result)
     return reader.seconds_waited
 
 
@@ -105,7 +117,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
 
 def _interface_problem(
     session: onnxruntime.InferenceSession, records: list[ComponentRecord]
-) -> tuple[str, str | None] | None:
+) -> tuple[str, str | None, Cause] | None:
     taken = [*session.get_inputs(), *session.get_overridable_initializers()]
     shapes = {value.name: value.shape for value in taken}
     wanted_inputs = {name: axes for record in records for name, axes in record.inputs.items()}
@@ -117,15 +129,45 @@ def _interface_problem(
         ("output", wanted_outputs, found_outputs),
     ):
         if wanted - found:
-            return f"the file has no {what} named {', '.join(sorted(wanted - found))}", _found_names(what, found)
+            missing = ", ".join(sorted(wanted - found))
+            return f"the file has no {what} named {missing}", _found_names(what, found), Cause.NAMES
         if found - wanted and what == "input":
-            return f"the file wants inputs that the model does not take: {', '.join(sorted(found - wanted))}", None
+            extra = ", ".join(sorted(found - wanted))
+            return f"the file wants inputs that the model does not take: {extra}", None, Cause.NAMES
     for name, axes in wanted_inputs.items():
-        for axis, axis_name in axes.items():
-            if axis >= len(shapes[name]):
-                return f"input {name} has {len(shapes[name])} axes; axis {axis} ({axis_name}) is declared dynamic", None
-            if isinstance(shapes[name][axis], int):
-                return f"axis {axis} ({axis_name}) of input {name} is fixed at {shapes[name][axis]}", None
+        problem = _fixed_axis(name, axes, shapes[name])
+        if problem is not None:
+            return problem, "the axis must be dynamic: it was baked to one size", Cause.AXIS
+    return None
+
+
+def _fixed_axis(name: str, axes: Mapping[int, str], shape: list[int | str | None]) -> str | None:
+    for axis, axis_name in axes.items():
+        if axis >= len(shape):
+            return f"input {name} has {len(shape)} axes; axis {axis} ({axis_name}) is declared dynamic"
+        if isinstance(shape[axis], int):
+            return f"axis {axis} ({axis_name}) of input {name} is fixed at {shape[axis]}"
+    return None
+
+
+def _dtype_problem(
+    file: CandidateFile, facts: GraphFacts, records: list[ComponentRecord], folder: Path
+) -> tuple[str, str | None, Cause] | None:
+    """An input or output of another type than PyTorch's; of another precision too, unless the variant is for that."""
+    wanted: Arrays = {}
+    for record in records:
+        wanted |= load_file(folder / record.cases[0].file) if record.cases else {}
+    for prefix, what, values in ((INPUT_PREFIX, "input", facts.inputs), (OUTPUT_PREFIX, "output", facts.outputs)):
+        for value in values:
+            array = wanted.get(f"{prefix}{value.name}")
+            if array is None or value.element_type == str(array.dtype):
+                continue
+            if file.variant == "fp32" or not ("float" in value.element_type and array.dtype.kind == "f"):
+                return (
+                    f"{what} {value.name} has dtype {value.element_type}; PyTorch's is {array.dtype}",
+                    None,
+                    Cause.NAMES,
+                )
     return None
 
 
@@ -138,13 +180,15 @@ class _Check:
 
     def __init__(
         self,
-        path: Path,
+        file: CandidateFile,
         session: onnxruntime.InferenceSession,
         user: DeclaredTolerances,
         records: list[ComponentRecord],
         reader: ReferenceReader,
+        facts: GraphFacts,
     ) -> None:
-        self._path = path
+        self._path = file.path
+        self._facts = facts
         self._session = session
         self._records = records
         self._reader = reader
@@ -166,8 +210,35 @@ class _Check:
         result.axes = _axes(self._records, result.cases)
         result.similarities = self._similarities
         self._generate(result)
-        result.failure = _worst(result)
+        result.failure = _worst(result, self._facts.active_dropouts)
+        if any(case.verdict is not Verdict.PASS for case in result.cases) and result.failure is not None:
+            diagnosis = diagnose(self._tried(result.cases), self._file())
+            result.failure.cause, result.failure.hint = diagnosis.cause, diagnosis.hint
         result.verdict = Verdict.PASS if result.failure is None else Verdict.FAIL
+
+    def _tried(self, checked: list[CaseResult]) -> list[Tried]:
+        cases = [(record, case) for record in self._records for case in record.cases]
+        return [
+            Tried(record, case, result, self._inputs(case), partial(self._expected, case))
+            for (record, case), result in zip(cases, checked, strict=True)
+        ]
+
+    def _file(self) -> File:
+        return File(
+            run=lambda record, inputs: self._run(record, inputs, list(record.outputs)),
+            tolerances={name: metrics.tolerance for name, metrics in self._metrics.items()},
+            random_operators=[*self._facts.random_operators, *self._facts.active_dropouts],
+        )
+
+    def _inputs(self, case: CaseRecord) -> Arrays:
+        return self._arrays(case, INPUT_PREFIX)
+
+    def _expected(self, case: CaseRecord) -> Arrays:
+        return self._arrays(case, OUTPUT_PREFIX)
+
+    def _arrays(self, case: CaseRecord, prefix: str) -> Arrays:
+        arrays = load_file(self._reader.folder / case.file)
+        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
     def _case(self, record: ComponentRecord, case: CaseRecord) -> CaseResult:
         arrays = load_file(self._reader.folder / case.file)
@@ -177,13 +248,28 @@ class _Check:
         try:
             found = self._run(record, inputs, list(expected))
         except Exception as error:  # onnxruntime raises its own unexported classes
-            checked.message = f"ONNX Runtime stopped: {_first_line(error)}"
+            checked.message = f"{STOPPED}{_first_line(error)}"
             return checked
         if RANKING in arrays:
             found = in_expected_order(expected, found, arrays[RANKING])
+        untrue = self._untrue_declaration(found)
+        if untrue is not None:
+            checked.message = untrue
+            return checked
         comparisons = {name: self._compare(record, name, inputs, expected[name], found[name]) for name in expected}
         self._similarities += sample_similarities(case.texts, inputs, expected, found)
         return _conclude(checked, comparisons)
+
+    def _untrue_declaration(self, found: Arrays) -> str | None:
+        """An output whose axis the file declares fixed at a size that it has not: who allocates by that is wrong."""
+        for value in self._facts.outputs:
+            declared = value.shape or ()
+            if value.name not in found or len(declared) != found[value.name].ndim:
+                continue
+            for axis, (size, real) in enumerate(zip(declared, found[value.name].shape, strict=True)):
+                if isinstance(size, int) and size != real:
+                    return f"axis {axis} of output {value.name} is declared fixed at {size}, and its size is {real}"
+        return None
 
     def _case_id(self, record: ComponentRecord, case: CaseRecord) -> str:
         return case.id if len(self._records) == 1 else f"{record.name} {case.id}"
@@ -362,43 +448,43 @@ def _proven_axes(record: ComponentRecord, verdicts: Mapping[str, Verdict]) -> se
     return {axis for axis, seen in tried.items() if all(verdict is Verdict.PASS for verdict in seen)}
 
 
-def _worst(result: FileResult) -> Failure | None:
+def _worst(result: FileResult, dropouts: list[str]) -> Failure | None:
     failing = [case for case in result.cases if case.verdict is not Verdict.PASS]
     vacuous = [output.name for output in result.outputs if output.vacuous]
     unproven = sorted({axis.name for axis in result.axes if not axis.proven})
     if failing:
         worst = max(failing, key=lambda case: case.margin or 0.0)
-        return _failure(
-            f"{len(failing)} of {len(result.cases)} cases fail; the worst, {worst.id}: {worst.message}",
-            _cause_hint(result, failing),
-        )
+        return _failure(f"{len(failing)} of {len(result.cases)} cases fail; the worst, {worst.id}: {worst.message}")
     if result.generation is not None and not result.generation.equal:
-        return _failure(f"greedy generation differs: {result.generation.first_difference}")
+        return _failure(
+            f"greedy generation differs: {result.generation.first_difference}",
+            "single calls are right, a chain of calls through the file's own cache is not",
+            Cause.PAST,
+        )
     if vacuous:
         return _failure(
             f"the check is vacuous for {', '.join(vacuous)}: PyTorch's own output does not vary with the input",
             "the weights carry no signal; use trained weights, or `weights: random`, which spreads them",
+            Cause.VALUES,
         )
     if unproven:
-        return _failure(f"axes declared dynamic but not proven: {', '.join(unproven)}")
+        return _failure(f"axes declared dynamic but not proven: {', '.join(unproven)}", cause=Cause.AXIS)
+    if dropouts:
+        return _failure(
+            f"dropout is left on in {', '.join(dropouts[:_MOST_NAMES])}",
+            "ONNX Runtime passes over it, other runtimes would not: export the model in evaluation mode",
+            Cause.VALUES,
+        )
     return None
 
 
-def _cause_hint(result: FileResult, failing: list[CaseResult]) -> str | None:
-    if len(failing) == len(result.cases):
-        return "every case fails: the values are wrong, whatever the shape"
-    shared = set.intersection(*({f"{axis} = {size}" for axis, size in case.shape.items()} for case in failing))
-    passing = {f"{a} = {s}" for case in result.cases if case.verdict is Verdict.PASS for a, s in case.shape.items()}
-    if shared - passing:
-        return f"what fails has {', '.join(sorted(shared - passing))}"
-    masked = {case.mask for case in failing}
-    if "none" not in masked and all(case.verdict is Verdict.PASS for case in result.cases if case.mask == "none"):
-        return f"only padded inputs fail ({', '.join(sorted(masked))} padding): the mask or the positions are wrong"
-    return None
+def _failure(message: str, hint: str | None = None, cause: Cause | None = None) -> Failure:
+    return Failure(stage=Stage.VALIDATE, message=message, hint=hint, cause=cause)
 
 
-def _failure(message: str, hint: str | None = None) -> Failure:
-    return Failure(stage=Stage.VALIDATE, message=message, hint=hint)
+def _shape(value: Value) -> list[int | str]:
+    """Sizes and names of axes; an axis without either has no name."""
+    return ["" if size is None else size for size in value.shape or ()]
 
 
 def _size(path: Path) -> int:
@@ -409,17 +495,6 @@ def _size(path: Path) -> int:
 def _external(path: Path) -> Path:
     """Where the weights of a file beyond 2 GB lie."""
     return path.with_name(f"{path.name}_data")
-
-
-def _opset(path: Path) -> int:
-    """Opset of a file that we did not write ourselves; 0 where it cannot be read."""
-    import onnx
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception:  # protobuf's own error class; loading the session reports what is wrong
-        return 0
-    return next((opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")), 0)
 
 
 def _sha256(path: Path) -> str:

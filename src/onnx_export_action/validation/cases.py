@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from onnx_export_action.errors import ExportError
-from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -47,6 +47,8 @@ _COMBINATIONS: tuple[tuple[str, dict[str, int]], ...] = (
 _MAX_USER_COMBINATIONS = 16
 MIN_CASES = 8
 USER_SHAPES = "shapes: "
+EMPTY_ROW = "empty row"
+"""The mask of a case in which one row of the batch is padding altogether, as where a batch is filled up."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,12 @@ class CaseSpec:
 
     def arrays(self, onnx_config: OnnxConfig) -> Arrays:
         """Inputs by ONNX name; the same in any process."""
-        return onnx_config.generate_dummy_inputs("np", seed=self.seed, padding=self.padding, **self.shapes)
+        padding = "right" if self.padding == EMPTY_ROW else self.padding
+        arrays = onnx_config.generate_dummy_inputs("np", seed=self.seed, padding=padding, **self.shapes)
+        if self.padding == EMPTY_ROW:
+            arrays["attention_mask"] = arrays["attention_mask"].copy()
+            arrays["attention_mask"][-1] = 0
+        return arrays
 
 
 def plan_cases(onnx_config: OnnxConfig, *, seed: int, extra: Mapping[str, list[int]] | None = None) -> list[CaseSpec]:
@@ -80,9 +87,20 @@ def plan_cases(onnx_config: OnnxConfig, *, seed: int, extra: Mapping[str, list[i
             for size in sizes
         ]
     specs += _combinations(arguments, onnx_config.shape_limits(), masked, seed + 2)
+    if "batch_size" in arguments and _is_read_at_once(onnx_config):
+        specs.append(CaseSpec(EMPTY_ROW, EMPTY_ROW, seed, {"batch_size": 3}))
     specs += _user_combinations(extra, arguments, seed + 3)
     cases = _distinct(specs, onnx_config)
     return cases + _further_values(cases, seed + 4)
+
+
+def _is_read_at_once(onnx_config: OnnxConfig) -> bool:
+    """Whether the text is read in both directions, where a row without a token has nothing to attend to."""
+    return (
+        onnx_config.kind in (ComponentKind.MODEL, ComponentKind.ENCODER)
+        and {"input_ids", "attention_mask"} <= (set(onnx_config.inputs))
+        and not any(name.startswith("past_key_values.") for name in onnx_config.inputs)
+    )
 
 
 def _further_values(cases: list[CaseSpec], seed: int) -> list[CaseSpec]:

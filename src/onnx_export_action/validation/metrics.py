@@ -45,7 +45,7 @@ def valid_positions(
     """Boolean array that broadcasts to ``output``, False at padded positions; None when nothing is padded.
 
     An output's axis belongs to a mask when both carry the same name; the last positions of a mask over past and new
-    tokens belong to an axis of new tokens alone.
+    tokens belong to an axis of new tokens alone. A row that a mask rules out whole is padding in every output.
     """
     for name, mask in inputs.items():
         if not name.endswith("attention_mask") or mask.ndim != 2 or mask.all():  # noqa: PLR2004 - (batch, length)
@@ -61,6 +61,9 @@ def valid_positions(
                 shape = [1] * output.ndim
                 shape[0], shape[axis] = valid.shape
                 return valid.reshape(shape)
+        real_rows = np.asarray(mask.any(axis=1))
+        if not real_rows.all() and output.shape[0] == len(real_rows):
+            return real_rows.reshape([-1] + [1] * (output.ndim - 1))
     return None
 
 

@@ -1,0 +1,76 @@
+"""Checks files as the product does, in a process of their own where they may end it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnx_export_action.processes import Work, Workers
+from onnx_export_action.results import Cause, FileResult, Stage, Verdict
+from onnx_export_action.stages import answer_of
+from tests.faults.collection import Fault, break_file
+from tests.faults.exports import Proven, make_export
+
+_CANDIDATE = Work("onnx_export_action.validation.candidate:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime")
+
+
+_PATIENCE_SECONDS = 20.0
+
+
+class Exports:
+    """The good exports, each made when it is first asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._made: dict[str, Proven] = {}
+
+    def __getitem__(self, name: str) -> Proven:
+        if name not in self._made:
+            self._made[name] = make_export(name, self._root / name.replace(" ", "-"), self.__getitem__)
+        return self._made[name]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the product says of one broken file."""
+
+    fault: Fault
+    result: FileResult
+
+    @property
+    def caught(self) -> bool:
+        return self.result.verdict is not Verdict.PASS
+
+    @property
+    def cause(self) -> Cause | None:
+        return self.result.failure.cause if self.result.failure is not None else None
+
+    @property
+    def right(self) -> bool:
+        """Caught, and for the right kind of cause."""
+        return self.caught and self.cause in self.fault.causes
+
+    @property
+    def words(self) -> str:
+        failure = self.result.failure
+        return "" if failure is None else f"{failure.message}; {failure.hint or ''}"
+
+
+def find(fault: Fault, exports: Exports, folder: Path) -> Finding:
+    """Break a copy of the good file in ``folder`` and check it."""
+    good = exports[fault.export]
+    path = break_file(fault, good.model(fault.stem), folder)
+    if not fault.isolated:
+        return Finding(fault, good.check(path, fault.stem))
+    asked = good.asked(path, fault.stem)
+    with Workers([]) as workers:
+        candidate = workers.fresh(_CANDIDATE)
+        candidate.ask(good.job, asked, good.references)
+        return Finding(fault, answer_of(candidate, asked, _PATIENCE_SECONDS).result)
+
+
+def in_temporary_folder(work: Callable[[Path], None]) -> None:
+    with tempfile.TemporaryDirectory(prefix="onnx-export-faults-") as folder:
+        work(Path(folder))
