@@ -22,6 +22,7 @@ from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.installing import require_writable_file, write_file
 from onnx_export_action.policy import comparable, exit_code_of
 from onnx_export_action.progress import printable, progress_display
+from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS
 from onnx_export_action.results import ExitCode, FailOn, Stage, TargetResult, encode, read_result, result_schema
 
 if TYPE_CHECKING:
@@ -287,7 +288,15 @@ def _chosen(targets: Sequence[Target], names: tuple[str, ...]) -> list[Target]:
 @_model_options
 @click.option("--opset", type=click.IntRange(14, 23), default=18, show_default=True, help="ONNX operator set.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Export engine.")
-@click.option("--variant", "variants", multiple=True, default=("fp32",), show_default=True, help="Precision.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    type=click.Choice(VARIANTS),
+    default=(REFERENCE_VARIANT,),
+    show_default=True,
+    help="Precision; may be repeated. fp32 is always made: the others are made from it.",
+)
 @click.option(
     "--format",
     "file_format",
@@ -312,8 +321,6 @@ def export(
 
     if file_format in _NOT_YET:
         raise click.UsageError(f"{_NOT_YET[file_format]} is not available in this version")
-    if set(variants) != {"fp32"}:
-        raise click.UsageError("only --variant fp32 is available in this version")
     result_json = options.pop("result_json")
     if no_validate and result_json is not None:
         raise click.UsageError("--result-json needs validation: without it there is no result")
@@ -325,6 +332,7 @@ def export(
         destination=output,
         opset=opset,
         engine=engine,
+        variants=tuple(dict.fromkeys(variants)),
         **_request_options(options),
     )
     with progress_display() as progress:

@@ -109,6 +109,20 @@ class InputResult(_Struct):
     shape: list[int | str] = []
 
 
+class QualityResult(_Struct):
+    """What a file must keep of one output over all elements, and where the demand for decibels comes from.
+
+    ``cost_db`` is the signal over noise that PyTorch itself keeps when it rounds as the variant does, None where that
+    is not known.
+    """
+
+    min_sqnr_db: float | None = None
+    min_cosine: float | None = None
+    min_agreement: float | None = None
+    cost_db: float | None = None
+    source: str = "declared"
+
+
 class OutputResult(_Struct):
     """One output over all cases. Errors are absolute unless named otherwise, over valid (not padded) positions.
 
@@ -146,6 +160,7 @@ class OutputResult(_Struct):
     rms_noise_floor: float | None = None
     dtype: str | None = None
     shape: list[int | str] = []
+    quality: QualityResult | None = None
 
 
 class CaseResult(_Struct):

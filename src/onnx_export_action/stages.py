@@ -14,9 +14,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.export.outcome import COMPONENTS_OF_FILE, ExportOutcome, installed_packages
@@ -43,6 +45,7 @@ from onnx_export_action.project.manifest import (
 )
 from onnx_export_action.project.plan import Declaration, Job, OutputTolerance
 from onnx_export_action.project.settings import Target
+from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, variant_path
 from onnx_export_action.results import (
     Cause,
     FailOn,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
 _EXPORT = Work("onnx_export_action.export.exporter:export_target", Stage.EXPORT, "exports the model")
 _REFERENCE = Work("onnx_export_action.validation.reference:make_reference", Stage.VALIDATE, "runs PyTorch on the cases")
 _CANDIDATE = Work("onnx_export_action.validation.candidate:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime")
+_VARIANTS = Work("onnx_export_action.export.variants:write_variants", Stage.EXPORT, "makes the variants")
 _TORCH_EXPORT = "torch-export"
 
 # How long a file may keep ONNX Runtime busy: as long as this, and so many times what PyTorch took.
@@ -94,6 +98,9 @@ class Request:
     flat_layout: bool = False
     fail_on: FailOn = FailOn.VALIDATION
     notes: list[str] = field(default_factory=list)
+    variants: tuple[str, ...] = (REFERENCE_VARIANT,)
+    variant_tolerance: dict[str, dict[str, OutputTolerance]] = field(default_factory=dict)
+    high_precision: dict[str, list[str]] = field(default_factory=dict)
 
 
 def request_of(target: Target, destination: Path, *, trust_remote_code: bool) -> Request:
@@ -109,7 +116,9 @@ def request_of(target: Target, destination: Path, *, trust_remote_code: bool) ->
         engine=target.engine,
         shapes=target.shapes,
         samples=target.samples,
-        tolerance=target.tolerance.get("fp32", {}),
+        tolerance=target.tolerance.get(REFERENCE_VARIANT, {}),
+        variants=target.variants,
+        variant_tolerance=target.tolerance,
         trust_remote_code=trust_remote_code,
         declaration=target.declaration,
         fail_on=target.fail_on,
@@ -150,6 +159,9 @@ def plan_job(request: Request) -> Job:
         trust_remote_code=request.trust_remote_code,
         declaration=request.declaration,
         flat_layout=request.flat_layout,
+        variants=request.variants,
+        variant_tolerance=request.variant_tolerance,
+        high_precision=request.high_precision,
     )
 
 
@@ -364,6 +376,7 @@ class _Run:
         self._progress = progress
         self._candidate_died = False
         self._reference_seconds = 0.0
+        self._variants: Worker[list[OnnxFileRecord]] | None = None
 
     def carry_out(self, *, validate: bool) -> None:
         self._progress(f"loading and exporting {self._job.model_type} for {self._job.task}")
@@ -378,6 +391,8 @@ class _Run:
         outcome = self._exported(exporting)
         if referencing is not None and candidate is not None:
             outcome = self._proven(candidate, outcome, referencing)
+        if not validate or self._result.verdict is Verdict.PASS:
+            outcome = self._with_variants(outcome, candidate)
         write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST_NAME)
         with uninterrupted():
             install_artifact(self._staging, self._job.destination, earlier_files(self._job.destination))
@@ -442,7 +457,7 @@ class _Run:
     ) -> list[FileResult]:
         results = []
         for file in outcome.files:
-            asked = _candidate_file(file, folder)
+            asked = _candidate_file(file, folder, self._job)
             candidate.ask(self._job, asked, self._references)
             if referencing is not None:  # ONNX Runtime loads the first file while PyTorch still runs
                 self._reference(referencing)
@@ -454,6 +469,35 @@ class _Run:
             self._add_peak(checked.peak_rss_bytes)
             results.append(checked.result)
         return results
+
+    def _with_variants(self, outcome: ExportOutcome, candidate: Worker[CheckedFile] | None) -> ExportOutcome:
+        """Make the other variants from the proven fp32 files, and prove each of them."""
+        made = list(outcome.files)
+        for variant in self._job.variants:
+            if variant == REFERENCE_VARIANT:
+                continue
+            self._progress(f"making the variant {variant}")
+            started = time.perf_counter()
+            try:
+                files = self._made(variant, outcome.files)
+            except ExportError as error:
+                self._result.files += [_not_made(file, variant, error) for file in outcome.files]
+                self._result.verdict = Verdict.ERROR
+                continue
+            self._add_timings({"variants": time.perf_counter() - started})
+            made += files
+            if candidate is not None:
+                asked = msgspec.structs.replace(outcome, files=files)
+                self._result.files += self._checked(candidate, asked, self._staging)
+        if candidate is not None:
+            self._result.verdict = overall_verdict(file.verdict for file in self._result.files)
+        return msgspec.structs.replace(outcome, files=made)
+
+    def _made(self, variant: str, files: list[OnnxFileRecord]) -> list[OnnxFileRecord]:
+        if self._variants is None:
+            self._variants = self._workers.warm(_VARIANTS)
+        self._variants.ask(self._staging, files, variant, self._job.high_precision.get(variant, []))
+        return self._variants.answer()
 
     def _add_timings(self, timings: dict[str, float]) -> None:
         for name, seconds in timings.items():
@@ -479,7 +523,7 @@ def _manifest(job: Job, outcome: ExportOutcome, origin: Fingerprint) -> Manifest
         seed=job.seed,
         engine=job.engine,
         opset=job.opset,
-        variants=["fp32"],
+        variants=list(job.variants),
         declaration_sha256=job.declaration.sha256(),
         packages=outcome.packages,
         files=outcome.files,
@@ -494,7 +538,20 @@ def _engine_may_help(file: FileResult) -> bool:
     return failing_case or differs or not file.cases
 
 
-def _candidate_file(file: OnnxFileRecord, folder: Path) -> CandidateFile:
+def _not_made(file: OnnxFileRecord, variant: str, error: ExportError) -> FileResult:
+    return FileResult(
+        path=variant_path(file.path, variant),
+        bytes=0,
+        sha256="",
+        variant=variant,
+        engine=file.engine,
+        opset=file.opset,
+        verdict=Verdict.ERROR,
+        failure=error.as_failure(),
+    )
+
+
+def _candidate_file(file: OnnxFileRecord, folder: Path, job: Job) -> CandidateFile:
     return CandidateFile(
         path=folder / file.path,
         name=file.path,
@@ -502,6 +559,8 @@ def _candidate_file(file: OnnxFileRecord, folder: Path) -> CandidateFile:
         engine=file.engine,
         opset=file.opset,
         sha256=file.sha256,
+        variant=file.variant,
+        declared=job.variant_tolerance.get(file.variant, {}),
     )
 
 
@@ -537,6 +596,7 @@ def check_folder(request: Request, *, progress: Progress) -> TargetResult:
     result = _unproven(request)
     with _outcome(result):
         files = _files_to_check(request.destination)
+        request = replace(request, variants=tuple(dict.fromkeys(file.variant for file in files)))
         job = plan_job(request)
         _describe(result, job)
         with _temporary_folder() as references, Workers(_preload(job)) as workers:
@@ -553,13 +613,15 @@ def _files_to_check(folder: Path) -> list[CandidateFile]:
     for place in (folder / "onnx", folder):
         found = [
             CandidateFile(
-                path=place / f"{name}.onnx",
-                name=(place / f"{name}.onnx").relative_to(folder).as_posix(),
+                path=place / name,
+                name=(place / name).relative_to(folder).as_posix(),
                 components=components,
                 engine="unknown",
+                variant=variant,
             )
-            for name, components in COMPONENTS_OF_FILE.items()
-            if (place / f"{name}.onnx").is_file()
+            for variant in VARIANTS
+            for stem, components in COMPONENTS_OF_FILE.items()
+            if (place / (name := variant_path(f"{stem}.onnx", variant))).is_file()
         ]
         if found:
             return found

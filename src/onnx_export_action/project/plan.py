@@ -8,12 +8,21 @@ from pathlib import Path
 
 import msgspec
 
+from onnx_export_action.project.variants import REFERENCE_VARIANT
+
 
 class OutputTolerance(msgspec.Struct, frozen=True, kw_only=True):
-    """Declared tolerance of one output; None leaves that half to the default."""
+    """Declared tolerance of one output; None leaves that part to the default.
+
+    An element may be off by ``atol + rtol * |torch|``. Over all elements the file must keep ``sqnr_db`` decibels of
+    signal over noise and the ``cosine``, and choose the same largest logit in ``agreement`` of the rows.
+    """
 
     atol: float | None = None
     rtol: float | None = None
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    agreement: float | None = None
 
 
 class DeclaredAxis(msgspec.Struct, frozen=True):
@@ -77,7 +86,11 @@ def _axes(tensors: Mapping[str, DeclaredTensor]) -> list[tuple[str, list[tuple[i
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One target, resolved: the model's files are on disk and its task is known."""
+    """One target, resolved: the model's files are on disk and its task is known.
+
+    ``variant_tolerance`` is by variant, then by output name; ``high_precision`` holds by variant the nodes that stay in
+    float32, or ``auto`` alone.
+    """
 
     name: str
     source: str
@@ -94,6 +107,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     samples: Path | None = None
     tolerance: dict[str, OutputTolerance] = {}
     default_tolerance: OutputTolerance = OutputTolerance()
+    variants: tuple[str, ...] = (REFERENCE_VARIANT,)
+    variant_tolerance: dict[str, dict[str, OutputTolerance]] = {}
+    high_precision: dict[str, list[str]] = {}
     trust_remote_code: bool = False
     declaration: Declaration = Declaration()
     flat_layout: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
+from onnx_export_action.project.variants import VARIANTS
 from onnx_export_action.results import FailOn
 
 Schema: TypeAlias = dict[str, Any]
@@ -15,10 +16,7 @@ Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
 
 # Keys, and words of a key, of the format that do not work yet: an empty tuple stands for the key itself.
 # A line leaves when its feature arrives.
-NOT_AVAILABLE: dict[str, tuple[str, ...]] = {
-    "variants": ("fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4"),
-}
-VARIANTS = ("fp32",)
+NOT_AVAILABLE: dict[str, tuple[str, ...]] = {}
 FAIL_ON = tuple(word.value for word in FailOn)
 
 OWN_KEYS = ("name", "model")  # the keys that each target gives itself
@@ -287,6 +285,7 @@ def _sizes(argument: str) -> Schema:
 
 def _output_tolerances() -> Schema:
     positive = {"type": "number", "exclusiveMinimum": 0}
+    share = {**positive, "maximum": 1}
     return {
         "type": "object",
         "minProperties": 1,
@@ -303,6 +302,9 @@ def _output_tolerances() -> Schema:
             "properties": {
                 "atol": {"description": "Allowed absolute error.", **positive},
                 "rtol": {"description": "Allowed error relative to PyTorch's value.", **positive},
+                "sqnr_db": {"description": "Decibels of signal over noise to keep.", "type": "number"},
+                "cosine": {"description": "Cosine with PyTorch's values to keep.", **share},
+                "agreement": {"description": "Share of rows with PyTorch's largest logit to keep.", **share},
             },
         },
     }

@@ -20,6 +20,8 @@ from safetensors.numpy import load_file
 from onnx_export_action.export.outcome import MERGED_DECODER
 from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.onnx_reader import Value
+from onnx_export_action.project.plan import OutputTolerance
+from onnx_export_action.project.variants import REFERENCE_VARIANT, variant_path
 from onnx_export_action.results import (
     AxisResult,
     CaseResult,
@@ -39,6 +41,7 @@ from onnx_export_action.validation.encoder_decoder_generation import DECODER, EN
 from onnx_export_action.validation.generation import check_generation
 from onnx_export_action.validation.graph_facts import GraphFacts, graph_facts
 from onnx_export_action.validation.metrics import Comparison, OutputMetrics, valid_positions
+from onnx_export_action.validation.quality import demands, element_tolerance, shortfall, token_tolerance
 from onnx_export_action.validation.ranking import in_expected_order
 from onnx_export_action.validation.records import (
     INPUT_PREFIX,
@@ -49,12 +52,17 @@ from onnx_export_action.validation.records import (
     CheckedFile,
     ComponentRecord,
     GenerationRecord,
+    OutputRecord,
     ReferenceReader,
     joined,
 )
 from onnx_export_action.validation.similarity import sample_similarities
-from onnx_export_action.validation.tolerance import DeclaredTolerances, tolerance_of
+from onnx_export_action.validation.tolerance import DeclaredTolerances, Tolerance, tolerance_of
 
+_LOSS_HINT = (
+    "keep some of its nodes in float32 (`high_precision`; `auto` finds them), leave the variant out, or declare what "
+    "is enough (`tolerance`)"
+)
 USE_CACHE_BRANCH = "use_cache_branch"
 _FATAL_ONLY = 4
 _MOST_NAMES = 4
@@ -162,7 +170,7 @@ def _dtype_problem(
             array = wanted.get(f"{prefix}{value.name}")
             if array is None or value.element_type == str(array.dtype):
                 continue
-            if file.variant == "fp32" or not ("float" in value.element_type and array.dtype.kind == "f"):
+            if file.variant == REFERENCE_VARIANT or not ("float" in value.element_type and array.dtype.kind == "f"):
                 return (
                     f"{what} {value.name} has dtype {value.element_type}; PyTorch's is {array.dtype}",
                     None,
@@ -187,6 +195,7 @@ class _Check:
         reader: ReferenceReader,
         facts: GraphFacts,
     ) -> None:
+        self._asked = file
         self._path = file.path
         self._facts = facts
         self._session = session
@@ -197,11 +206,26 @@ class _Check:
             name: joined([component.outputs[name] for component in records if name in component.outputs])
             for name in names
         }
+        self._exact = {name: tolerance_of(name, user, record) for name, record in self._outputs.items()}
+        self._demands = {
+            name: demands(file.variant, self._declared(name, user), record) for name, record in self._outputs.items()
+        }
         self._metrics = {
-            name: OutputMetrics(tolerance_of(name, user, record), counts_argmax="logits" in name)
+            name: OutputMetrics(self._tolerance(name, user, record), counts_argmax="logits" in name)
             for name, record in self._outputs.items()
         }
         self._similarities: list[SimilarityResult] = []
+
+    def _declared(self, output: str, user: DeclaredTolerances) -> OutputTolerance:
+        if self._asked.variant == REFERENCE_VARIANT:
+            return user.tolerance.get(output, user.default_tolerance)
+        return self._asked.declared.get(output, OutputTolerance())
+
+    def _tolerance(self, output: str, user: DeclaredTolerances, record: OutputRecord) -> Tolerance:
+        exact = self._exact[output]
+        if self._asked.variant == REFERENCE_VARIANT:
+            return exact
+        return element_tolerance(self._asked.variant, self._declared(output, user), exact, record)
 
     def run(self, result: FileResult) -> None:
         for record in self._records:
@@ -306,9 +330,9 @@ class _Check:
 
     def _output(self, name: str) -> OutputResult:
         metrics = self._metrics[name]
-        tolerance = metrics.tolerance
+        tolerance, exact = metrics.tolerance, self._exact[name]
         record = self._outputs[name]
-        indistinct = tolerance.atol + tolerance.rtol * record.root_mean_square
+        indistinct = exact.atol + exact.rtol * record.root_mean_square
         return OutputResult(
             name=name,
             atol=tolerance.atol,
@@ -333,6 +357,7 @@ class _Check:
             rms_noise_multiple=tolerance.rms_multiple,
             noise_floor=tolerance.floor,
             rms_noise_floor=tolerance.rms_floor,
+            quality=self._demands[name],
         )
 
     def _generate(self, result: FileResult) -> None:
@@ -351,13 +376,16 @@ class _Check:
             self._empty_past(generation.prompts),
             record.inputs,
             generation,
-            self._metrics["logits"].tolerance,
+            self._token_tolerance(),
             self._reader.folder / generation.file,
         )
 
     def _generate_from_encoder(self, generation: GenerationRecord, file: Path) -> GenerationResult | None:
         """With the encoder beside the decoder; a decoder that is also in a merged file is compared there."""
-        encoder, merged = (self._path.with_name(f"{name}.onnx") for name in (ENCODER, MERGED_DECODER))
+        variant = self._asked.variant
+        encoder, merged = (
+            self._path.with_name(variant_path(f"{name}.onnx", variant)) for name in (ENCODER, MERGED_DECODER)
+        )
         if not encoder.is_file() or (len(self._records) == 1 and merged.is_file()):
             return None
         session = open_session(encoder)
@@ -367,9 +395,13 @@ class _Check:
             lambda inputs: session.run(["last_hidden_state"], {name: inputs[name] for name in taken})[0],
             self._records,
             generation,
-            self._metrics["logits"].tolerance,
+            self._token_tolerance(),
             file,
         )
+
+    def _token_tolerance(self) -> Tolerance:
+        tolerance = self._metrics["logits"].tolerance
+        return tolerance if self._asked.variant == REFERENCE_VARIANT else token_tolerance(tolerance)
 
     def _empty_past(self, batch: int) -> Arrays:
         record = self._records[0]
@@ -455,6 +487,9 @@ def _worst(result: FileResult, dropouts: list[str]) -> Failure | None:
     if failing:
         worst = max(failing, key=lambda case: case.margin or 0.0)
         return _failure(f"{len(failing)} of {len(result.cases)} cases fail; the worst, {worst.id}: {worst.message}")
+    poor = [reason for output in result.outputs if (reason := shortfall(output)) is not None]
+    if poor:
+        return _failure(f"the variant {result.variant} loses too much: {'; '.join(poor[:3])}", _LOSS_HINT)
     if result.generation is not None and not result.generation.equal:
         return _failure(
             f"greedy generation differs: {result.generation.first_difference}",

@@ -6,12 +6,15 @@ there; the candidate process reads them, and waits for those that are still to c
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from onnx_export_action.project.plan import OutputTolerance
+from onnx_export_action.project.variants import REFERENCE_VARIANT
 from onnx_export_action.results import FileResult
 
 INPUT_PREFIX, OUTPUT_PREFIX = "input:", "output:"
@@ -42,20 +45,31 @@ class NoiseRecord(msgspec.Struct, frozen=True, kw_only=True):
     cases: int
 
 
+class PrecisionCost(msgspec.Struct, kw_only=True, frozen=True):
+    """What rounding the model as a variant does costs one output: root mean square and largest size of the error."""
+
+    root_mean_square: float
+    max_abs: float
+
+
 class OutputRecord(msgspec.Struct, kw_only=True):
-    """An output over all cases: its root mean square, how far it moves between inputs, and its rounding noise."""
+    """An output over all cases: its root mean square, how far it moves between inputs, and its rounding noise.
+
+    ``costs`` is by variant; a variant whose rounding PyTorch could not show is missing.
+    """
 
     axes: dict[int, str]
     class_atol: float
     root_mean_square: float = 0.0
     spread: float = 0.0
     noise: NoiseRecord | None = None
+    costs: dict[str, PrecisionCost] = {}
 
 
 def joined(records: Sequence[OutputRecord]) -> OutputRecord:
     """One output that several components of a file give: the widest of what was measured; noise only where all have it.
 
-    The scale is the last one's.
+    The scale is the last one's. What a variant costs is the mean over the components, and the largest error.
     """
     noises = [record.noise for record in records if record.noise is not None]
     widest = None
@@ -66,7 +80,16 @@ def joined(records: Sequence[OutputRecord]) -> OutputRecord:
             elements=sum(noise.elements for noise in noises),
             cases=sum(noise.cases for noise in noises),
         )
-    return msgspec.structs.replace(records[-1], spread=max(record.spread for record in records), noise=widest)
+    variants = set.intersection(*(set(record.costs) for record in records))
+    costs = {variant: _joined_cost([record.costs[variant] for record in records]) for variant in variants}
+    return msgspec.structs.replace(
+        records[-1], spread=max(record.spread for record in records), noise=widest, costs=costs
+    )
+
+
+def _joined_cost(costs: Sequence[PrecisionCost]) -> PrecisionCost:
+    energy = sum(cost.root_mean_square**2 for cost in costs) / len(costs)
+    return PrecisionCost(root_mean_square=math.sqrt(energy), max_abs=max(cost.max_abs for cost in costs))
 
 
 class GenerationRecord(msgspec.Struct, kw_only=True):
@@ -138,7 +161,7 @@ def _record_name(kind: type[msgspec.Struct], component: str) -> str:
 class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file to check. ``components`` names the reference records it must match: two for a merged decoder.
 
-    An ``opset`` of 0 is read from the file itself.
+    An ``opset`` of 0 is read from the file itself. ``declared`` is what the user declares of a variant, by output.
     """
 
     path: Path
@@ -147,7 +170,8 @@ class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
     opset: int = 0
     sha256: str | None = None
-    variant: str = "fp32"
+    variant: str = REFERENCE_VARIANT
+    declared: dict[str, OutputTolerance] = {}
 
 
 class CheckedFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from onnx_export_action.export.configuration import onnx_config_for
 from onnx_export_action.export.loading import load_model
 from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.project.plan import Job
+from onnx_export_action.project.variants import REFERENCE_VARIANT
 from onnx_export_action.results import Stage
 from onnx_export_action.validation.calibration import calibrate
 from onnx_export_action.validation.cases import Arrays, CaseSpec, axis_sizes, plan_cases
@@ -32,6 +33,7 @@ from onnx_export_action.validation.encoder_decoder_generation import (
 )
 from onnx_export_action.validation.generation import can_generate, generate_reference
 from onnx_export_action.validation.metrics import ordinary_numbers, valid_positions
+from onnx_export_action.validation.precision import measure_costs
 from onnx_export_action.validation.ranking import choice_is_certain, ranked
 from onnx_export_action.validation.records import (
     INPUT_PREFIX,
@@ -65,6 +67,9 @@ def make_reference(job: Job, folder: Path) -> Reference:
         record = component_reference(model, name, component, _all_cases(component, job), folder)
         if record.not_calibrated is not None:
             notes.append(f"tolerances of {name} are the default ones, not calibrated: {record.not_calibrated}")
+        asked = [variant for variant in job.variants if variant != REFERENCE_VARIANT]
+        if asked:
+            notes += measure_costs(model, component, record, asked, folder)
         record.generates = can_generate(component) or (from_encoder and name == DECODER)
         write_record(record, folder, name)
         if record.generates:

@@ -1,0 +1,31 @@
+"""The variants of an export: their names and the names of their files."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+REFERENCE_VARIANT = "fp32"
+
+# How transformers.js (https://huggingface.co/docs/transformers.js/guides/dtypes) finds a file by its dtype; it knows no
+# bf16.
+_SUFFIXES = {
+    REFERENCE_VARIANT: "",
+    "fp16": "_fp16",
+    "bf16": "_bf16",
+    "int8": "_int8",
+    "uint8": "_uint8",
+    "q8": "_quantized",
+    "q4": "_q4",
+    "q4f16": "_q4f16",
+    "bnb4": "_bnb4",
+}
+VARIANTS = tuple(_SUFFIXES)
+"""Every variant; all but the first are made from the first one's files."""
+
+TRANSFORMERS_JS_DTYPES = frozenset(VARIANTS) - {"bf16"}
+
+
+def variant_path(path: str, variant: str) -> str:
+    """The path of a variant of the fp32 file ``path``: of ``onnx/model.onnx`` q8 is ``onnx/model_quantized.onnx``."""
+    source = PurePosixPath(path)
+    return source.with_name(f"{source.stem}{_SUFFIXES[variant]}{source.suffix}").as_posix()
