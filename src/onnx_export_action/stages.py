@@ -119,6 +119,7 @@ def request_of(target: Target, destination: Path, *, trust_remote_code: bool) ->
         tolerance=target.tolerance.get(REFERENCE_VARIANT, {}),
         variants=target.variants,
         variant_tolerance=target.tolerance,
+        high_precision=target.high_precision,
         trust_remote_code=trust_remote_code,
         declaration=target.declaration,
         fail_on=target.fail_on,

@@ -12,7 +12,7 @@ import msgspec
 
 from onnx_export_action.project.document import Node, describe, quote_hint
 from onnx_export_action.project.problems import Problem, did_you_mean, quoted
-from onnx_export_action.project.settings_schema import NOT_AVAILABLE, Schema, settings_schema
+from onnx_export_action.project.settings_schema import Schema, settings_schema
 
 DocumentPath: TypeAlias = tuple[str | int, ...]
 
@@ -117,10 +117,6 @@ class _Wording:
         return Finding(place, Problem(self._path, line, column, message, hint))
 
     def _unknown_key(self, key: str, place: DocumentPath) -> tuple[str, str | None]:
-        if NOT_AVAILABLE.get(key) == () and subject(place) in {"a target", "defaults"}:
-            return f"{key} is not available in this version", "remove it"
-        if place[-1:] == ("tolerance",) and key in NOT_AVAILABLE.get("variants", ()):
-            return f"the variant {key} is not available in this version", "remove it"
         is_target_key = key in self._keys_at(("targets", 0))
         if place == ("defaults",) and is_target_key:
             return f"{key} cannot have a default", "give it in every target"
@@ -177,8 +173,6 @@ def _wrong_type(types: list[str], node: Node, name: str) -> tuple[str, str | Non
 
 
 def _wrong_word(options: list[str], node: Node, name: str) -> tuple[str, str | None]:
-    if node.value in NOT_AVAILABLE.get(name, ()):
-        return f"{node.value} in {name} is not available in this version", f"use {' or '.join(options)}"
     nearest = did_you_mean(node.value, options) if isinstance(node.value, str) else None
     if name != "task":
         return f"{name} must be {' or '.join(options)}, not {describe(node)}", nearest

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
-from onnx_export_action.project.variants import VARIANTS
+from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS
 from onnx_export_action.results import FailOn
 
 Schema: TypeAlias = dict[str, Any]
 Weights: TypeAlias = Literal["load", "random"]
 Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
 
-# Keys, and words of a key, of the format that do not work yet: an empty tuple stands for the key itself.
-# A line leaves when its feature arrives.
-NOT_AVAILABLE: dict[str, tuple[str, ...]] = {}
 FAIL_ON = tuple(word.value for word in FailOn)
 
 OWN_KEYS = ("name", "model")  # the keys that each target gives itself
@@ -152,12 +149,19 @@ def _target_keys() -> dict[str, Schema]:
             "default": "auto",
         },
         "variants": {
-            "description": "Precisions to make.",
+            "description": "Precisions to make. fp32 is always made: the others are made from it.",
             "type": "array",
             "minItems": 1,
             "uniqueItems": True,
             "items": {"enum": list(VARIANTS)},
             "default": ["fp32"],
+        },
+        "high_precision": {
+            "description": "What a variant leaves in float32: auto, or a list of operators and patterns of node names.",
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {variant: _kept_nodes() for variant in VARIANTS if variant != REFERENCE_VARIANT},
         },
         "shapes": {
             "description": "Further sizes to validate: a shape argument, and one size or a list of them.",
@@ -280,6 +284,20 @@ def _sizes(argument: str) -> Schema:
         "minItems": 1,
         "maxItems": MAX_POINTS,
         "items": {"type": "integer", **size},
+    }
+
+
+def _kept_nodes() -> Schema:
+    return {
+        "type": ["string", "array"],
+        "pattern": "^auto" + _END,
+        "patternErrorMessage": "auto, or a list such as [LayerNormalization, '/encoder/layer.0/*']",
+        "minItems": 1,
+        "items": {
+            "type": "string",
+            "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + _END,
+            "patternErrorMessage": "an operator or a pattern of node names",
+        },
     }
 
 

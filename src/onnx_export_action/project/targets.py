@@ -53,7 +53,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     ``model`` is as written; ``folder`` is its resolved folder, None for a Hub id. ``output`` and ``samples`` are
     resolved too. ``task`` is ``auto`` or the Hub's name of the task. ``line`` is where the target starts.
-    ``tolerance`` is by variant, then by output name. ``declaration`` is what it says itself of its files.
+    ``tolerance`` is by variant, then by output name; ``high_precision`` is by variant. ``declaration`` is what it says
+    itself of its files.
     ``notes`` is what a report should say of the choices made.
     """
 
@@ -72,6 +73,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     samples: Path | None = None
     tolerance: dict[str, dict[str, OutputTolerance]] = {}
     declaration: Declaration = Declaration()
+    high_precision: dict[str, list[str]] = {}
     fail_on: FailOn = FailOn.VALIDATION
     publish: PublishSettings | None = None
     notes: list[str] = []
@@ -135,6 +137,7 @@ class TargetReader:
             shapes=_shapes(fields),
             tolerance=_tolerance(fields),
             declaration=self._declaration(fields),
+            high_precision=_high_precision(fields),
             notes=notes,
             publish=self._publish(fields),
             fail_on=FailOn(fields.plain("fail_on")) if "fail_on" in fields else FailOn.VALIDATION,
@@ -375,6 +378,11 @@ def _tolerance(fields: TargetFields) -> dict[str, dict[str, OutputTolerance]]:
         }
         for variant, outputs in written.items()
     }
+
+
+def _high_precision(fields: TargetFields) -> dict[str, list[str]]:
+    written = fields.plain("high_precision") if "high_precision" in fields else {}
+    return {variant: nodes if isinstance(nodes, list) else [nodes] for variant, nodes in written.items()}
 
 
 def _folded(path: Path) -> tuple[str, ...]:

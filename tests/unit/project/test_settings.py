@@ -97,8 +97,11 @@ def test_every_key_reaches_the_target(repository: Path) -> None:
     assert sentiment.shapes == {"batch_size": [1, 3], "sequence_length": [128], "audio_sequence_length": [48000]}
     assert sentiment.samples == repository / "data/samples.jsonl"
     assert sentiment.tolerance == {
-        "fp32": {"logits": OutputTolerance(atol=1e-4, rtol=1e-3), "0": OutputTolerance(atol=2e-5)}
+        "fp32": {"logits": OutputTolerance(atol=1e-4, rtol=1e-3), "0": OutputTolerance(atol=2e-5)},
+        "q8": {"logits": OutputTolerance(sqnr_db=12, cosine=0.9, agreement=1)},
     }
+    assert sentiment.variants == ("fp32", "fp16", "q8")
+    assert sentiment.high_precision == {"fp16": ["auto"], "q8": ["Gather", "/classifier/*"]}
     assert sentiment.output == repository / "build/sentiment"
     assert (generator.folder, generator.revision) == (None, "refs/pr/1")
     assert (generator.task, generator.weights, generator.opset) == ("text-generation-with-past", "random", 17)

@@ -1,0 +1,213 @@
+"""Variants of real files: they load, they are judged by what their precision costs, and a broken one fails."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from onnx_export_action.project.manifest import read_manifest
+from onnx_export_action.project.plan import OutputTolerance
+from onnx_export_action.project.variants import VARIANTS, variant_path
+from onnx_export_action.results import FileResult, TargetResult, Verdict
+from onnx_export_action.stages import Request, check_folder, export_and_check
+from tests.conftest import CheckpointFactory
+
+SMALLER = ("fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4")
+
+
+@pytest.fixture(scope="module")
+def text_export(checkpoint: CheckpointFactory, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TargetResult]:
+    """All variants of a tiny bert, large enough for its weights to weigh."""
+    folder = tmp_path_factory.mktemp("variants") / "bert"
+    result = exported(large_bert(checkpoint), folder, VARIANTS)
+    return folder, result
+
+
+def large_bert(checkpoint: CheckpointFactory) -> Path:
+    return checkpoint("bert", hidden_size=128, intermediate_size=256)
+
+
+def exported(model: Path, folder: Path, variants: tuple[str, ...], **options: Any) -> TargetResult:
+    request = Request(name=folder.name, model=str(model), destination=folder, variants=variants, **options)
+    return export_and_check(request, progress=lambda _: None)
+
+
+def checked(model: Path, folder: Path) -> dict[str, FileResult]:
+    request = Request(name=folder.name, model=str(model), destination=folder)
+    return {file.path: file for file in check_folder(request, progress=lambda _: None).files}
+
+
+def test_every_variant_is_written_where_clients_look_and_is_proven(text_export: tuple[Path, TargetResult]) -> None:
+    folder, result = text_export
+    assert result.failure is None
+    assert {file.variant: file.verdict for file in result.files} == dict.fromkeys(VARIANTS, Verdict.PASS)
+    names = {path.name for path in (folder / "onnx").iterdir()}
+    assert names == {
+        *("model.onnx", "model_fp16.onnx", "model_bf16.onnx", "model_int8.onnx", "model_uint8.onnx"),
+        *("model_quantized.onnx", "model_q4.onnx", "model_q4f16.onnx", "model_bnb4.onnx"),
+    }
+    manifest = read_manifest(folder / "manifest.json")
+    assert manifest.variants == list(VARIANTS)
+    assert {file.path: file.variant for file in manifest.files} == {file.path: file.variant for file in result.files}
+
+
+def test_every_variant_is_smaller_and_says_what_its_precision_costs(text_export: tuple[Path, TargetResult]) -> None:
+    _, result = text_export
+    sizes = {file.variant: file.bytes for file in result.files}
+    assert all(sizes[variant] < 0.75 * sizes["fp32"] for variant in SMALLER)
+    assert sizes["q4f16"] < sizes["q4"] < sizes["fp16"]
+    for file in result.files[1:]:
+        (output,) = file.outputs
+        assert output.quality is not None
+        assert output.quality.cost_db is not None
+        assert output.sqnr_db is not None
+        # PyTorch, rounded by code of its own, loses what the file loses.
+        assert abs(output.sqnr_db - output.quality.cost_db) < (6 if file.variant == "fp16" else 3), file.variant
+
+
+def test_a_variant_keeps_its_callers(text_export: tuple[Path, TargetResult]) -> None:
+    """Names, types and dynamic axes of inputs and outputs are those of the fp32 file."""
+    folder, _ = text_export
+
+    def interface(variant: str) -> list[tuple[str, str, list[Any]]]:
+        session = onnxruntime.InferenceSession(folder / variant_path("onnx/model.onnx", variant))
+        return [(value.name, value.type, value.shape) for value in (*session.get_inputs(), *session.get_outputs())]
+
+    for variant in SMALLER:
+        assert interface(variant) == interface("fp32"), variant
+
+
+def wrong_scale(tensor: onnx.TensorProto) -> bool:
+    """One quantised weight's scales are half as large again."""
+    if not tensor.name.endswith("_scale") and not tensor.name.endswith("_scales"):
+        return False
+    _set(tensor, onnx.numpy_helper.to_array(tensor) * np.float32(1.5))
+    return True
+
+
+def shuffled_weight(tensor: onnx.TensorProto) -> bool:
+    """One quantised weight's numbers stand in another order."""
+    if tensor.data_type not in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8) or np.prod(tensor.dims) < 1024:
+        return False
+    values = onnx.numpy_helper.to_array(tensor)
+    _set(tensor, np.random.default_rng(0).permutation(values.reshape(-1)).reshape(values.shape))
+    return True
+
+
+def _set(tensor: onnx.TensorProto, values: np.ndarray[Any, Any]) -> None:
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
+
+
+@pytest.mark.parametrize("variant", ["int8"])
+@pytest.mark.parametrize("fault", [wrong_scale, shuffled_weight])
+def test_a_broken_variant_fails_and_says_why(
+    text_export: tuple[Path, TargetResult],
+    checkpoint: CheckpointFactory,
+    tmp_path: Path,
+    variant: str,
+    fault: Callable[[onnx.TensorProto], bool],
+) -> None:
+    folder = Path(shutil.copytree(text_export[0], tmp_path / "bert"))
+    path = folder / variant_path("onnx/model.onnx", variant)
+    model = onnx.load(path)
+    weights = [tensor for tensor in model.graph.initializer if "attention" in tensor.name or "MatMul" in tensor.name]
+    assert any(fault(tensor) for tensor in weights)
+    onnx.save(model, path)
+    for other in (folder / "onnx").iterdir():
+        if other.name not in ("model.onnx", path.name):
+            other.unlink()
+    files = checked(large_bert(checkpoint), folder)
+    assert files["onnx/model.onnx"].verdict is Verdict.PASS
+    broken = files[path.relative_to(folder).as_posix()]
+    assert broken.verdict is Verdict.FAIL
+    assert broken.failure is not None
+    assert broken.failure.message
+
+
+def test_a_declared_demand_that_a_variant_cannot_meet_fails_it_alone(
+    checkpoint: CheckpointFactory, tmp_path: Path
+) -> None:
+    demand = {"q4": {"logits": OutputTolerance(sqnr_db=60.0)}}
+    result = exported(checkpoint("bert"), tmp_path / "bert", ("fp32", "fp16", "q4"), variant_tolerance=demand)
+    assert {file.variant: file.verdict for file in result.files} == {
+        "fp32": Verdict.PASS,
+        "fp16": Verdict.PASS,
+        "q4": Verdict.FAIL,
+    }
+    failure = result.files[2].failure
+    assert failure is not None
+    assert "60.0 dB are needed (declared" in failure.message
+    assert failure.hint is not None
+    assert "high_precision" in failure.hint
+
+
+def test_listed_nodes_stay_in_float32(checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    kept = {"q4": ["*/encoder/layer.0/*"], "fp16": ["LayerNormalization"]}
+    result = exported(checkpoint("bert"), tmp_path / "bert", ("fp32", "fp16", "q4"), high_precision=kept)
+    assert result.verdict is Verdict.PASS
+    q4 = onnx.load(tmp_path / "bert/onnx/model_q4.onnx").graph
+    quantised = [node.name for node in q4.node if node.op_type == "MatMulNBits"]
+    assert quantised
+    assert not any("/layer.0/" in name for name in quantised)
+    assert any(node.op_type == "MatMul" and "/layer.0/" in node.name for node in q4.node)
+    fp16 = onnx.load(tmp_path / "bert/onnx/model_fp16.onnx").graph
+    norms = {name for node in fp16.node if node.op_type == "LayerNormalization" for name in node.input[1:]}
+    stored = {tensor.name: tensor.data_type for tensor in fp16.initializer}
+    assert {stored[name] for name in norms} == {onnx.TensorProto.FLOAT}
+    assert onnx.TensorProto.FLOAT16 in stored.values()
+
+
+@pytest.mark.parametrize("kind", ["t5", "whisper"])
+def test_the_files_of_an_encoder_decoder_become_variants_together(
+    kind: str, checkpoint: CheckpointFactory, tmp_path: Path
+) -> None:
+    folder = tmp_path / kind
+    result = exported(checkpoint(kind), folder, ("fp32", "fp16", "q8", "q4f16"))
+    assert [str(file.failure) for file in result.files if file.verdict is not Verdict.PASS] == []
+    assert len(result.files) == 4 * 4
+    merged = {file.variant: file for file in result.files if "merged" in file.path}
+    assert merged["q8"].path == "onnx/decoder_model_merged_quantized.onnx"
+    for file in merged.values():
+        assert file.generation is not None
+        assert file.generation.equal
+        stored = onnx.load(folder / file.path).graph.initializer
+        large = [tensor.raw_data for tensor in stored if np.prod(tensor.dims) >= 1024]
+        assert len(large) == len(set(large)), "a weight of both branches is stored twice"
+
+
+def test_a_generator_keeps_its_tokens_in_every_variant(checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    """Of GPT-2, whose layers are Gemm nodes, which the 4-bit tools pass over by themselves."""
+    result = exported(checkpoint("gpt2"), tmp_path / "gpt2", ("fp32", "fp16", "q4"))
+    assert result.verdict is Verdict.PASS
+    assert all(file.generation is not None and file.generation.equal for file in result.files)
+    operators = {node.op_type for node in onnx.load(tmp_path / "gpt2/onnx/model_q4.onnx").graph.node}
+    assert "MatMulNBits" in operators
+    assert "Gemm" not in operators
+
+
+def test_convolutions_are_quantised_where_their_kernels_are(checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    result = exported(checkpoint("wav2vec2"), tmp_path / "wav2vec2", ("fp32", "int8", "q8"))
+    assert [str(file.failure) for file in result.files if file.verdict is not Verdict.PASS] == []
+
+
+def test_weights_beyond_the_protobuf_limit_lie_beside_each_variant(
+    checkpoint: CheckpointFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onnx_export_action.export import graph
+    from onnx_export_action.export.variants import write_variants
+
+    folder = tmp_path / "bert"
+    exported(checkpoint("bert"), folder, ("fp32",))
+    monkeypatch.setattr(graph, "PROTOBUF_LIMIT_BYTES", 10_000)
+    files = read_manifest(folder / "manifest.json").files
+    for variant in ("fp16", "q8", "q4"):
+        (record,) = write_variants(folder, files, variant, [])
+        assert [data.path for data in record.external_data] == [f"{record.path}_data"]
+        onnxruntime.InferenceSession(folder / record.path)
