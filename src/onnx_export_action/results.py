@@ -123,6 +123,15 @@ class QualityResult(_Struct):
     source: str = "declared"
 
 
+class ElementResult(_Struct):
+    """One number of an output: its index, and what PyTorch and the file say; ``case`` is the case's id."""
+
+    index: list[int]
+    torch: float | None
+    onnx: float | None
+    case: str | None = None
+
+
 class OutputResult(_Struct):
     """One output over all cases. Errors are absolute unless named otherwise, over valid (not padded) positions.
 
@@ -132,6 +141,8 @@ class OutputResult(_Struct):
     ``max(noise_multiple * noise, noise_floor)``, where ``noise`` is how far PyTorch in float32 is from itself in
     float64; ``rms_tolerance`` comes from the root mean square of that noise in the same way.
     ``vacuous`` says that the reference did not vary with its input, so that agreement proves nothing.
+    Agreements are shares of rows with the same largest element, and of the five largest that are the same. ``worst`` is
+    the element with the largest margin.
     ``padded_max_abs`` is the largest error at padded positions, which no reader of the output uses.
     """
 
@@ -145,8 +156,10 @@ class OutputResult(_Struct):
     cosine: float | None = None
     sqnr_db: float | None = None
     argmax_agreement: float | None = None
+    top5_agreement: float | None = None
     nan_mismatch: int = 0
     margin: float | None = None
+    worst: ElementResult | None = None
     vacuous: bool = False
     padded_max_abs: float | None = None
     tolerance_source: str = "default"
@@ -163,6 +176,29 @@ class OutputResult(_Struct):
     quality: QualityResult | None = None
 
 
+class CaseOutputResult(_Struct, omit_defaults=True):
+    """One output in one case, in the words of :class:`OutputResult`; what is absent was not measured, or is zero.
+
+    ``nan_places`` are the first of the places where one side is NaN or infinite and the other is not.
+    """
+
+    name: str
+    margin: float | None = None
+    max_abs: float | None = None
+    mean_abs: float | None = None
+    rms_abs: float | None = None
+    p99_abs: float | None = None
+    max_rel: float | None = None
+    cosine: float | None = None
+    sqnr_db: float | None = None
+    argmax_agreement: float | None = None
+    top5_agreement: float | None = None
+    nan_mismatch: int = 0
+    nan_places: list[list[int]] = []
+    padded_max_abs: float | None = None
+    worst: ElementResult | None = None
+
+
 class CaseResult(_Struct):
     """One input of the grid: ``shape`` is axis name to size, ``mask`` none, left, right, mixed or samples."""
 
@@ -174,6 +210,15 @@ class CaseResult(_Struct):
     max_abs: float | None = None
     margin: float | None = None
     message: str | None = None
+    outputs: list[CaseOutputResult] = []
+
+
+class TaskMetricResult(_Struct):
+    """What a user of the task would notice, over ``count`` answers; see docs/validation.md for the names."""
+
+    name: str
+    value: float | None
+    count: int
 
 
 class SimilarityResult(_Struct):
@@ -186,12 +231,18 @@ class SimilarityResult(_Struct):
 
 
 class GenerationResult(_Struct):
-    """Greedy tokens through the ONNX cache against ``model.generate``."""
+    """Greedy tokens through the ONNX cache against ``model.generate``.
+
+    ``token_agreement`` is the share of equal tokens, where each step reads PyTorch's tokens; ``ties`` of the others are
+    between logits within the tolerance of each other, and do not make the texts unequal.
+    """
 
     prompts: int
     tokens: int
     equal: bool
     first_difference: str | None = None
+    token_agreement: float | None = None
+    ties: int = 0
 
 
 class LatencyResult(_Struct):
@@ -221,6 +272,7 @@ class FileResult(_Struct):
     axes: list[AxisResult] = []
     outputs: list[OutputResult] = []
     cases: list[CaseResult] = []
+    task_metrics: list[TaskMetricResult] = []
     similarities: list[SimilarityResult] = []
     generation: GenerationResult | None = None
     latency: LatencyResult | None = None

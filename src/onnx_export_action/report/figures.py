@@ -27,6 +27,11 @@ def error(value: float | None) -> Markdown:
     return Markdown("0" if value == 0 else f"{value:.1e}")
 
 
+def value(number: float | None) -> Markdown:
+    """A number that a model gave, as ``-1.234567``."""
+    return NOTHING if number is None else Markdown(f"{number:.7g}")
+
+
 def tolerance(atol: float, rtol: float) -> Markdown:
     """What is allowed, as ``atol 0.0001, rtol 1e-05``."""
     return Markdown(f"atol {atol:.3g}, rtol {rtol:.3g}")

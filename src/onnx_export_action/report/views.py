@@ -24,7 +24,16 @@ from onnx_export_action.report.verdicts import (
     verdict_state,
     worst_margin,
 )
-from onnx_export_action.results import CaseResult, FileResult, OutputResult, SimilarityResult, TargetResult, Verdict
+from onnx_export_action.results import (
+    CaseResult,
+    ElementResult,
+    FileResult,
+    OutputResult,
+    SimilarityResult,
+    TargetResult,
+    TaskMetricResult,
+    Verdict,
+)
 
 # Beyond these a list says how many more there are: result.json has them all.
 _MOST_OUTPUTS = 20
@@ -32,6 +41,7 @@ _MOST_DIFFERENCES = 6
 _MOST_PACKAGES = 30
 _MOST_TIMINGS = 12
 _MOST_TARGETS = 5
+_MOST_AXES = 6
 _SENTENCE_LIMIT = 60
 _HASH_LIMIT = 13
 
@@ -249,6 +259,8 @@ def _facts(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
     if file.latency is not None:
         onnx, torch = figures.milliseconds(file.latency.onnx_ms), figures.milliseconds(file.latency.torch_ms)
         yield Markdown(f"one call: ONNX Runtime {onnx}, PyTorch {torch}")
+    if file.task_metrics:
+        yield Markdown(f"what its users notice: {', '.join(map(_task_metric, file.task_metrics))}")
     if result.timings:
         steps = [
             f"{code(name)} {figures.seconds(taken)}" for name, taken in islice(result.timings.items(), _MOST_TIMINGS)
@@ -256,6 +268,11 @@ def _facts(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
         yield Markdown(f"time of the target: {', '.join(steps)}")
     if result.peak_rss_bytes is not None:
         yield Markdown(f"peak memory {figures.megabytes(result.peak_rss_bytes)}")
+
+
+def _task_metric(metric: TaskMetricResult) -> str:
+    value = figures.NOTHING if metric.value is None else code(f"{metric.value:.6g}")
+    return f"{code(metric.name)} {value} over {figures.integer(metric.count)}"
 
 
 def _output_row(output: OutputResult) -> Markdown:
@@ -269,8 +286,15 @@ def _output_row(output: OutputResult) -> Markdown:
         figures.cosine(output.cosine),
         figures.decibels(output.sqnr_db),
         figures.NOTHING if output.argmax_agreement is None else figures.percent(output.argmax_agreement),
+        figures.NOTHING if output.top5_agreement is None else figures.percent(output.top5_agreement),
+        figures.NOTHING if output.worst is None else _element(output.worst),
         Markdown(f"{figures.tolerance(output.atol, output.rtol)} ({_tolerance_source(output)})"),
     )
+
+
+def _element(element: ElementResult) -> Markdown:
+    place = code(", ".join(str(figures.integer(one)) for one in element.index[:_MOST_AXES]), _SENTENCE_LIMIT)
+    return Markdown(f"[{place}] {figures.value(element.torch)} → {figures.value(element.onnx)}")
 
 
 def _tolerance_source(output: OutputResult) -> str:

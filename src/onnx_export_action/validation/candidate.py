@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,25 @@ from onnx_export_action.project.plan import OutputTolerance
 from onnx_export_action.project.variants import REFERENCE_VARIANT, variant_path
 from onnx_export_action.results import (
     AxisResult,
+    CaseOutputResult,
     CaseResult,
     Cause,
+    ElementResult,
     Failure,
     FileResult,
-    GenerationResult,
     InputResult,
     OutputResult,
     SimilarityResult,
     Stage,
+    TaskMetricResult,
     Verdict,
 )
 from onnx_export_action.validation.cases import Arrays
 from onnx_export_action.validation.diagnosis import STOPPED, File, Tried, diagnose
 from onnx_export_action.validation.encoder_decoder_generation import DECODER, ENCODER, check_generation_from_encoder
-from onnx_export_action.validation.generation import check_generation
+from onnx_export_action.validation.generation import Generated, check_generation
 from onnx_export_action.validation.graph_facts import GraphFacts, graph_facts
-from onnx_export_action.validation.metrics import Comparison, OutputMetrics, valid_positions
+from onnx_export_action.validation.metrics import Comparison, Element, OutputMetrics, valid_positions
 from onnx_export_action.validation.quality import demands, element_tolerance, shortfall, token_tolerance
 from onnx_export_action.validation.ranking import in_expected_order
 from onnx_export_action.validation.records import (
@@ -57,6 +59,7 @@ from onnx_export_action.validation.records import (
     joined,
 )
 from onnx_export_action.validation.similarity import sample_similarities
+from onnx_export_action.validation.task_metrics import SPEECH, Answer, WordErrors, task_metrics_of
 from onnx_export_action.validation.tolerance import DeclaredTolerances, Tolerance, tolerance_of
 
 _LOSS_HINT = (
@@ -214,6 +217,7 @@ class _Check:
             name: OutputMetrics(self._tolerance(name, user, record), counts_argmax="logits" in name)
             for name, record in self._outputs.items()
         }
+        self._task_metrics = {record.name: task_metrics_of(record) for record in records}
         self._similarities: list[SimilarityResult] = []
 
     def _declared(self, output: str, user: DeclaredTolerances) -> OutputTolerance:
@@ -233,6 +237,7 @@ class _Check:
         result.outputs = [self._output(name) for name in self._metrics]
         result.axes = _axes(self._records, result.cases)
         result.similarities = self._similarities
+        result.task_metrics = [one for metrics in self._task_metrics.values() for m in metrics for one in m.results()]
         self._generate(result)
         result.failure = _worst(result, self._facts.active_dropouts)
         if any(case.verdict is not Verdict.PASS for case in result.cases) and result.failure is not None:
@@ -280,8 +285,13 @@ class _Check:
         if untrue is not None:
             checked.message = untrue
             return checked
-        comparisons = {name: self._compare(record, name, inputs, expected[name], found[name]) for name in expected}
+        comparisons = {
+            name: self._compare(record, name, inputs, expected[name], found[name], checked.id) for name in expected
+        }
         self._similarities += sample_similarities(case.texts, inputs, expected, found)
+        if all(one.problem is None and not one.nan_mismatch for one in comparisons.values()):
+            for metric in self._task_metrics[record.name]:
+                metric.add(Answer(record, inputs, expected, found))
         return _conclude(checked, comparisons)
 
     def _untrue_declaration(self, found: Arrays) -> str | None:
@@ -305,11 +315,10 @@ class _Check:
         inputs: Arrays,
         expected: np.ndarray[Any, Any],
         found: np.ndarray[Any, Any],
+        case: str,
     ) -> Comparison:
         valid = valid_positions(inputs, expected, record.outputs[name].axes, record.inputs)
-        comparison = self._metrics[name].add(expected, found, valid)
-        self._metrics[name].count_argmax(expected, found, valid)
-        return comparison
+        return self._metrics[name].add(expected, found, valid, case)
 
     def _run(self, record: ComponentRecord, inputs: Mapping[str, np.ndarray[Any, Any]], outputs: list[str]) -> Arrays:
         feeds = dict(inputs)
@@ -344,6 +353,8 @@ class _Check:
             cosine=metrics.cosine,
             sqnr_db=metrics.sqnr_db,
             argmax_agreement=metrics.argmax_agreement,
+            top5_agreement=metrics.top5_agreement,
+            worst=_element(metrics.worst),
             nan_mismatch=metrics.nan_mismatch,
             margin=metrics.margin,
             vacuous=record.spread <= indistinct,
@@ -368,19 +379,25 @@ class _Check:
         if generation.file is None:
             return
         if record.name == DECODER:
-            result.generation = self._generate_from_encoder(generation, self._reader.folder / generation.file)
-            return
+            generated = self._generate_from_encoder(generation, self._reader.folder / generation.file)
+        else:
+            generated = self._generate_alone(record, generation, self._reader.folder / generation.file)
+        if generated is not None:
+            result.generation = generated.result
+            result.task_metrics += _word_errors(record, generated)
+
+    def _generate_alone(self, record: ComponentRecord, generation: GenerationRecord, file: Path) -> Generated:
         names = list(record.outputs)
-        result.generation = check_generation(
+        return check_generation(
             lambda feeds: dict(zip(names, self._session.run(names, dict(feeds)), strict=True)),
             self._empty_past(generation.prompts),
             record.inputs,
             generation,
             self._token_tolerance(),
-            self._reader.folder / generation.file,
+            file,
         )
 
-    def _generate_from_encoder(self, generation: GenerationRecord, file: Path) -> GenerationResult | None:
+    def _generate_from_encoder(self, generation: GenerationRecord, file: Path) -> Generated | None:
         """With the encoder beside the decoder; a decoder that is also in a merged file is compared there."""
         variant = self._asked.variant
         encoder, merged = (
@@ -416,12 +433,23 @@ class _Check:
         return past
 
 
+def _word_errors(record: ComponentRecord, generated: Generated) -> Iterator[TaskMetricResult]:
+    """Of speech: the words that the file's own choices spell, against PyTorch's."""
+    if record.task != SPEECH:
+        return
+    errors = WordErrors(record.pieces, record.blank)
+    for said, heard in zip(generated.expected.tolist(), generated.chosen.tolist(), strict=True):
+        errors.add_tokens(said, heard)
+    yield from errors.results()
+
+
 def _conclude(checked: CaseResult, comparisons: Mapping[str, Comparison]) -> CaseResult:
     worst = max(comparisons, key=lambda name: _severity(comparisons[name]))
     comparison = comparisons[worst]
     checked.worst_output = worst
     checked.max_abs, checked.margin = comparison.max_abs, comparison.margin
     checked.verdict = Verdict.PASS if comparison.passed else Verdict.FAIL
+    checked.outputs = [_case_output(name, one) for name, one in comparisons.items()]
     if comparison.problem is not None:
         checked.message = f"{worst}: {comparison.problem}"
     elif comparison.nan_mismatch:
@@ -431,6 +459,38 @@ def _conclude(checked: CaseResult, comparisons: Mapping[str, Comparison]) -> Cas
     elif not comparison.passed:
         checked.message = _difference_words(worst, comparison)
     return checked
+
+
+def _case_output(name: str, comparison: Comparison) -> CaseOutputResult:
+    agreement = comparison.agreement
+    return CaseOutputResult(
+        name=name,
+        margin=comparison.margin,
+        max_abs=comparison.max_abs,
+        mean_abs=comparison.mean_abs,
+        rms_abs=comparison.rms_abs,
+        p99_abs=comparison.p99_abs,
+        max_rel=comparison.max_rel,
+        cosine=comparison.cosine,
+        sqnr_db=comparison.sqnr_db,
+        argmax_agreement=None if agreement is None else agreement.argmax,
+        top5_agreement=None if agreement is None else agreement.same_five,
+        nan_mismatch=comparison.nan_mismatch,
+        nan_places=[list(place) for place in comparison.nan_places],
+        padded_max_abs=comparison.padded_max_abs,
+        worst=_element(comparison.worst, with_case=False),
+    )
+
+
+def _element(element: Element | None, *, with_case: bool = True) -> ElementResult | None:
+    if element is None:
+        return None
+    return ElementResult(
+        index=list(element.index),
+        torch=element.reference,
+        onnx=element.candidate,
+        case=element.case if with_case else None,
+    )
 
 
 def _difference_words(output: str, comparison: Comparison) -> str:

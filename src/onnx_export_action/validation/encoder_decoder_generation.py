@@ -15,12 +15,11 @@ from safetensors.numpy import load_file, save_file
 
 from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.project.plan import Job
-from onnx_export_action.results import GenerationResult
 from onnx_export_action.validation.cases import Arrays, plan_cases
 from onnx_export_action.validation.generation import (
     NEW_TOKENS,
-    generation_result,
-    greedy_difference,
+    Generated,
+    GreedyChoices,
     why_generate_fails,
 )
 from onnx_export_action.validation.records import ComponentRecord, GenerationRecord
@@ -112,7 +111,7 @@ def check_generation_from_encoder(
     generation: GenerationRecord,
     tolerance: Tolerance,
     file: Path,
-) -> GenerationResult:
+) -> Generated:
     """Feed the reference's tokens through the decoder's file and compare the greedy choice at every step.
 
     ``encode`` turns the encoder's inputs into its hidden states, ``decoders`` are the components of the file: one that
@@ -124,21 +123,18 @@ def check_generation_from_encoder(
     hidden = encode(given)
     feeds = {_HIDDEN: hidden, _MASK: arrays.get(_MASK, np.ones(hidden.shape[:2], np.int64))}
     cached: Arrays = {}
-    ties: list[str] = []
+    choices = GreedyChoices(tolerance)
     for step in range(tokens.shape[1] - 1):
         goes_on = step > 0 and len(decoders) > 1
         record = decoders[1] if goes_on else decoders[0]
         feeds["input_ids"] = tokens[:, step : step + 1] if goes_on else tokens[:, : step + 1]
         feeds["decoder_attention_mask"] = np.ones((len(tokens), step + 1), np.int64)
         outputs = run(record, {name: (feeds | cached)[name] for name in record.inputs})
-        difference, is_tie = greedy_difference(outputs["logits"][:, -1], tokens[:, step + 1], step, tolerance)
-        if difference and not is_tie:
-            return generation_result(generation, equal=False, first_difference=difference)
-        ties += [difference] if difference else []
+        choices.add(outputs["logits"][:, -1], tokens[:, step + 1])
         # The encoder's part of the cache is made once; later steps give the decoder's part alone.
         cached |= {
             name.replace("present", "past_key_values", 1): array
             for name, array in outputs.items()
             if name.startswith("present.")
         }
-    return generation_result(generation, equal=True, first_difference=ties[0] if ties else None)
+    return choices.generated(generation)

@@ -8,6 +8,7 @@ Imports torch only where the reference runs; the candidate's half needs numpy al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -100,26 +101,23 @@ def _prompts(text_config: Any, seed: int) -> tuple[np.ndarray[Any, Any], np.ndar
 
 def check_generation(
     run: Run, empty_past: Arrays, inputs: Iterable[str], generation: GenerationRecord, tolerance: Tolerance, file: Path
-) -> GenerationResult:
+) -> Generated:
     """Feed the reference's tokens through the file's cache and compare the greedy choice at every step.
 
     ``empty_past`` holds ``past_key_values.*`` of length 0 for the prompts' batch, ``inputs`` names what the file takes,
     ``file`` holds the reference's arrays. A difference between logits that lie within twice the tolerance of each other
-    is a tie: rounding decides it, and both choices are right.
+    is a tie: rounding decides it, and both choices are right. As each step reads PyTorch's tokens, all are compared.
     """
     arrays = load_file(file)
     names = list(inputs)
     ids, mask, tokens = arrays["ids"], arrays["mask"], arrays["tokens"]
     positions = np.clip(np.cumsum(mask, axis=1) - 1, 0, None).astype(np.int64)
     past = empty_past
-    ties: list[str] = []
+    choices = GreedyChoices(tolerance)
     for step in range(tokens.shape[1]):
         feeds = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, **past}
         outputs = run({name: feeds[name] for name in names})
-        difference, is_tie = greedy_difference(outputs["logits"][:, -1], tokens[:, step], step, tolerance)
-        if difference and not is_tie:
-            return generation_result(generation, equal=False, first_difference=difference)
-        ties += [difference] if difference else []
+        choices.add(outputs["logits"][:, -1], tokens[:, step])
         past = {
             name.replace("present", "past_key_values", 1): array
             for name, array in outputs.items()
@@ -128,27 +126,51 @@ def check_generation(
         ids = tokens[:, step : step + 1]
         mask = np.concatenate([mask, np.ones_like(ids)], axis=1)
         positions = positions[:, -1:] + 1
-    return generation_result(generation, equal=True, first_difference=ties[0] if ties else None)
+    return choices.generated(generation)
 
 
-def greedy_difference(
-    logits: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], step: int, tolerance: Tolerance
-) -> tuple[str | None, bool]:
-    """The first row (batch) whose largest logit (batch, vocabulary) is not the expected token, and whether by a tie."""
-    chosen = logits.argmax(axis=-1)
-    for row in np.flatnonzero(chosen != expected):
-        best, wanted = float(logits[row, chosen[row]]), float(logits[row, expected[row]])
-        tie = best - wanted <= 2 * (tolerance.atol + tolerance.rtol * abs(wanted))
-        text = (
-            f"prompt {row + 1}, token {step + 1}: {'tie between' if tie else 'PyTorch says'} {expected[row]}, "
-            f"ONNX says {chosen[row]} (logits {best - wanted:.2e} apart)"
+@dataclass(frozen=True)
+class Generated:
+    """What became of a generation. Tokens have shape (rows, steps): PyTorch's, and the file's choice at each step."""
+
+    result: GenerationResult
+    expected: np.ndarray[Any, Any]
+    chosen: np.ndarray[Any, Any]
+
+
+class GreedyChoices:
+    """Compares the greedy choice of every step; two logits that lie within the tolerance of each other are a tie."""
+
+    def __init__(self, tolerance: Tolerance) -> None:
+        self._tolerance = tolerance
+        self._expected: list[np.ndarray[Any, Any]] = []
+        self._chosen: list[np.ndarray[Any, Any]] = []
+        self._ties: list[str] = []
+        self._differences: list[str] = []
+
+    def add(self, logits: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> None:
+        """One step: logits (rows, vocabulary), and PyTorch's tokens (rows,)."""
+        chosen = logits.argmax(axis=-1)
+        step = len(self._chosen) + 1
+        for row in np.flatnonzero(chosen != expected):
+            best, wanted = float(logits[row, chosen[row]]), float(logits[row, expected[row]])
+            tie = best - wanted <= 2 * (self._tolerance.atol + self._tolerance.rtol * abs(wanted))
+            (self._ties if tie else self._differences).append(
+                f"prompt {row + 1}, token {step}: {'tie between' if tie else 'PyTorch says'} {expected[row]}, "
+                f"ONNX says {chosen[row]} (logits {best - wanted:.2e} apart)"
+            )
+        self._expected.append(expected)
+        self._chosen.append(chosen)
+
+    def generated(self, generation: GenerationRecord) -> Generated:
+        """The result over all steps."""
+        expected, chosen = (np.stack(steps, axis=1) for steps in (self._expected, self._chosen))
+        result = GenerationResult(
+            prompts=generation.prompts,
+            tokens=generation.tokens,
+            equal=not self._differences,
+            first_difference=next(iter((*self._differences, *self._ties)), None),
+            token_agreement=float((expected == chosen).mean()),
+            ties=len(self._ties),
         )
-        return text, tie
-    return None, False
-
-
-def generation_result(generation: GenerationRecord, *, equal: bool, first_difference: str | None) -> GenerationResult:
-    """The result of a generation that was compared."""
-    return GenerationResult(
-        prompts=generation.prompts, tokens=generation.tokens, equal=equal, first_difference=first_difference
-    )
+        return Generated(result, expected, chosen)

@@ -103,6 +103,8 @@ class GenerationRecord(msgspec.Struct, kw_only=True):
 class ComponentRecord(msgspec.Struct, kw_only=True):
     """The reference of one exported component; ``name`` is the file's stem.
 
+    ``is_whole_model`` says that it is no part of a model in several files. ``pieces`` are the tokens of a speech
+    recogniser by id, ``blank`` is the id that stands for none.
     ``generates`` says that a :class:`GenerationRecord` follows, ``not_calibrated`` why no output has a ``noise``.
     """
 
@@ -110,6 +112,10 @@ class ComponentRecord(msgspec.Struct, kw_only=True):
     inputs: dict[str, dict[int, str]]
     outputs: dict[str, OutputRecord]
     cases: list[CaseRecord]
+    task: str = ""
+    is_whole_model: bool = False
+    pieces: list[str] = []
+    blank: int = -1
     generates: bool = False
     not_calibrated: str | None = None
 

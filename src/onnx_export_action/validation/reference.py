@@ -45,9 +45,11 @@ from onnx_export_action.validation.records import (
     Reference,
     write_record,
 )
-from onnx_export_action.validation.samples import sample_batches
+from onnx_export_action.validation.samples import sample_batches, vocabulary
+from onnx_export_action.validation.task_metrics import SPEECH
 
 _MOST_ATTEMPTS, _SEED_STEP = 8, 1000
+_MOST_OF_A_VOCABULARY = 0.9  # some embeddings have a few rows more than there are tokens
 
 
 def make_reference(job: Job, folder: Path) -> Reference:
@@ -65,6 +67,8 @@ def make_reference(job: Job, folder: Path) -> Reference:
     from_encoder = can_generate_from_encoder(components)
     for name, component in components.items():
         record = component_reference(model, name, component, _all_cases(component, job), folder)
+        if component.task == SPEECH:
+            record.pieces, record.blank = _pieces(model, job), _blank(model)
         if record.not_calibrated is not None:
             notes.append(f"tolerances of {name} are the default ones, not calibrated: {record.not_calibrated}")
         asked = [variant for variant in job.variants if variant != REFERENCE_VARIANT]
@@ -124,6 +128,8 @@ def component_reference(
         outputs[output].noise = noise
     return ComponentRecord(
         name=name,
+        task=onnx_config.task,
+        is_whole_model=onnx_config.kind is ComponentKind.MODEL and not onnx_config.FILE_NAME,
         not_calibrated=calibration.problem,
         inputs={tensor: dict(axes) for tensor, axes in onnx_config.inputs.items()},
         outputs=outputs,
@@ -214,6 +220,19 @@ def _save(path: Path, inputs: Arrays, outputs: Arrays, ranking: Arrays) -> None:
     tensors = {f"{INPUT_PREFIX}{name}": _contiguous(array) for name, array in inputs.items()}
     tensors |= {f"{OUTPUT_PREFIX}{name}": array for name, array in outputs.items()}
     save_file(tensors | ranking, path)
+
+
+def _pieces(model: torch.nn.Module, job: Job) -> list[str]:
+    """The tokenizer's tokens where it is the model's own: without files transformers may make up a small one."""
+    pieces = vocabulary(job.folder)
+    wanted = getattr(getattr(model, "config", None), "vocab_size", 0)
+    return pieces if len(pieces) >= _MOST_OF_A_VOCABULARY * wanted else []
+
+
+def _blank(model: torch.nn.Module) -> int:
+    """The id that CTC leaves out: transformers' recognisers take the padding token for it."""
+    blank = getattr(getattr(model, "config", None), "pad_token_id", None)
+    return blank if isinstance(blank, int) else -1
 
 
 def _class_atol(onnx_config: OnnxConfig, output: str) -> float:

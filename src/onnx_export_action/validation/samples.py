@@ -119,3 +119,13 @@ def _arrays(onnx_config: OnnxConfig, tokenizer: Any, batch: list[Sample]) -> Arr
 
 def _max_length(tokenizer: Any) -> int:
     return int(min(tokenizer.model_max_length, 512))
+
+
+def vocabulary(folder: Path) -> list[str]:
+    """The tokens of the model's tokenizer by id, empty where there is none or its ids have gaps."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        ids = {int(number): str(piece) for piece, number in tokenizer.get_vocab().items()}
+    except Exception:  # a tokenizer's own code decides what it raises; without one tokens stand for words
+        return []
+    return [ids.get(number, "") for number in range(max(ids, default=-1) + 1)] if ids else []

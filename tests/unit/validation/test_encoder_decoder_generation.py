@@ -60,8 +60,9 @@ def test_a_right_file_gives_the_reference_s_tokens(count: int, reference: Path) 
     generation = GenerationRecord(file="x", prompts=2, tokens=STEPS)
     result = check_generation_from_encoder(
         run, lambda inputs: inputs["input_ids"], DECODERS[:count], generation, TOLERANCE, reference
-    )
+    ).result
     assert (result.equal, result.first_difference, result.tokens) == (True, None, STEPS)
+    assert result.token_agreement == 1.0
 
 
 def test_a_file_that_forgets_its_cache_is_caught_at_the_first_token_that_depends_on_it(reference: Path) -> None:
@@ -73,14 +74,15 @@ def test_a_file_that_forgets_its_cache_is_caught_at_the_first_token_that_depends
         generation,
         TOLERANCE,
         reference,
-    )
+    ).result
     assert not result.equal
     assert "prompt 1, token 2" in str(result.first_difference)
+    assert result.token_agreement == pytest.approx(1 / STEPS)
 
 
 def test_an_encoder_that_encodes_something_else_is_caught(reference: Path) -> None:
     generation = GenerationRecord(file="x", prompts=2, tokens=STEPS)
     result = check_generation_from_encoder(
         run, lambda inputs: inputs["input_ids"] + 1, DECODERS, generation, TOLERANCE, reference
-    )
+    ).result
     assert not result.equal

@@ -127,7 +127,6 @@ def test_metrics_over_cases_match_their_definitions() -> None:
     collected = metrics(counts_argmax=True)
     for case, error in zip(cases, noise, strict=True):
         collected.add(case, case + error, None)
-        collected.count_argmax(case, case + error, None)
     reference = np.concatenate([case.reshape(-1) for case in cases]).astype(np.float64)
     candidate = np.concatenate([(a + b).reshape(-1) for a, b in zip(cases, noise, strict=True)]).astype(np.float64)
     error = candidate - reference
@@ -143,5 +142,61 @@ def test_argmax_agreement_counts_valid_rows_only() -> None:
     candidate = np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]], np.float32)
     valid = np.array([True, True, False]).reshape(1, 3, 1)
     collected = metrics(counts_argmax=True)
-    collected.count_argmax(reference, candidate, valid)
+    collected.add(reference, candidate, valid)
     assert collected.argmax_agreement == 0.5
+
+
+def test_the_worst_element_is_named_with_both_values_wherever_it_stands() -> None:
+    reference = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    candidate = reference.copy()
+    candidate[1, 1, 2] += 0.5
+    candidate[1, 2, 3] += 9.0  # padding
+    valid = np.array([[True, True, True], [True, True, False]]).reshape(2, 3, 1)
+    collected = metrics()
+    comparison = collected.add(reference, candidate, valid, "base")
+    assert comparison.worst is not None
+    assert comparison.worst.index == (1, 1, 2)
+    assert (comparison.worst.reference, comparison.worst.candidate) == (18.0, 18.5)
+    collected.add(reference, reference, None, "other")
+    assert collected.worst is not None
+    assert collected.worst.case == "base"
+
+
+def test_places_of_nan_are_told() -> None:
+    reference = np.zeros((2, 3), np.float32)
+    candidate = reference.copy()
+    candidate[1, 2] = np.nan
+    comparison = metrics().add(reference, candidate, None)
+    assert comparison.nan_places == ((1, 2),)
+    assert not comparison.passed
+
+
+def test_each_case_has_its_own_figures() -> None:
+    collected = metrics()
+    reference = np.full((1, 4), 2.0, np.float32)
+    first = collected.add(reference, reference + np.float32(1e-4), None)
+    second = collected.add(reference, reference, None)
+    assert first.mean_abs == pytest.approx(1e-4, rel=1e-2)
+    assert first.max_rel == pytest.approx(5e-5, rel=1e-2)
+    assert (second.mean_abs, second.sqnr_db, second.cosine) == (0.0, None, 1.0)
+    assert collected.mean_abs == pytest.approx(5e-5, rel=1e-2)
+
+
+def test_the_five_best_agree_whatever_their_order() -> None:
+    reference = np.arange(8, dtype=np.float32)[None]
+    swapped, replaced = reference.copy(), reference.copy()
+    swapped[0, [6, 7]] = [7.0, 6.0]
+    replaced[0, 0] = 100.0
+    for candidate, argmax, five in ((swapped, 0.0, 1.0), (replaced, 0.0, 0.8)):
+        collected = metrics(counts_argmax=True)
+        collected.add(reference, candidate, None)
+        assert (collected.argmax_agreement, collected.top5_agreement) == (argmax, pytest.approx(five))
+
+
+def test_an_error_in_all_values_fails_though_each_is_within_its_own_tolerance() -> None:
+    tolerance = Tolerance(atol=1e-3, rtol=0.0, source="calibrated", rms=1e-4)
+    reference = np.zeros((1, 100), np.float32)
+    comparison = OutputMetrics(tolerance, counts_argmax=False).add(reference, reference + np.float32(2e-4), None)
+    assert comparison.element_margin == pytest.approx(0.2, rel=1e-3)
+    assert comparison.margin == pytest.approx(2.0, rel=1e-3)
+    assert not comparison.passed
