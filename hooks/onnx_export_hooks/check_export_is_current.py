@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onnx_export_action.project.manifest import MANIFEST_NAME, Manifest
 from onnx_export_action.project.problems import quoted
+from onnx_export_action.project.sentence_modules import MODULES_NAME, config_folder, module_folders
 from onnx_export_action.project.targets import Target
 from onnx_export_action.project.weight_names import weight_paths
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
@@ -18,6 +19,7 @@ from onnx_export_hooks.repository import Repository, manifest_in
 from onnx_export_hooks.rules import CURRENT_HOOK
 
 CONFIG_NAME = "config.json"
+_NAMES = frozenset({SETTINGS_NAME, MANIFEST_NAME, CONFIG_NAME, MODULES_NAME})
 _WEIGHTS = (".safetensors", ".bin")
 MAX_NAMES = 5
 
@@ -37,7 +39,8 @@ def check(files: list[Path], repository: Repository, _: argparse.Namespace) -> I
 
 
 def _belongs(path: Path, target: Target) -> bool:
-    in_model = target.folder is not None and path.parent == target.folder
+    folder = target.folder
+    in_model = folder is not None and path.parent in (folder, *(folder / name for name in module_folders(folder)))
     code = target.declaration.configuration_class
     return in_model or (code is not None and path == code.file) or path.is_relative_to(target.output)
 
@@ -88,7 +91,7 @@ class _TargetCheck:
         folder = self._target.folder
         if folder is None:
             return
-        if self._hash(folder / CONFIG_NAME) not in (None, manifest.model.config_sha256):
+        if self._hash(config_folder(folder) / CONFIG_NAME) not in (None, manifest.model.config_sha256):
             yield f"it was exported from another {CONFIG_NAME}"
         if self._target.weights != "load":
             return
@@ -144,6 +147,6 @@ def _listed(names: list[str]) -> str:
 HOOK = Hook(
     name=CURRENT_HOOK,
     description="Check that committed exports were made from the configuration and weights that are committed now.",
-    accepts=lambda path: path.name in {SETTINGS_NAME, MANIFEST_NAME, CONFIG_NAME} or path.suffix in _WEIGHTS,
+    accepts=lambda path: path.name in _NAMES or path.suffix in _WEIGHTS,
     check=check,
 )

@@ -10,10 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from onnx_export_action.errors import ExportError
+from onnx_export_action.project.other_libraries import as_sentence_config, embeds_sentences
+from onnx_export_action.project.sentence_modules import MODULES_NAME
 from onnx_export_hooks.attribute_rules import attribute_findings, label_findings, token_id_findings
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.json_document import read_json, repaired
+from onnx_export_hooks.model_config import ModelConfig
 from onnx_export_hooks.model_folder import CONFIG_NAME, MODEL_FILES, TOKENIZER_NAME, ModelFolder
 from onnx_export_hooks.model_type_rules import export_findings, type_findings
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository
@@ -65,6 +69,7 @@ def _folder_findings(folder: ModelFolder, repository: Repository) -> Iterator[Fi
     if config is None:
         return
     yield from type_findings(config)
+    yield from _module_findings(folder, config)
     yield from attribute_findings(config)
     yield from token_id_findings(folder, config)
     yield from label_findings(config, folder.weights)
@@ -72,6 +77,17 @@ def _folder_findings(folder: ModelFolder, repository: Repository) -> Iterator[Fi
     yield from processor_findings(folder, config)
     for target in repository.targets_of(folder.path):
         yield from export_findings(folder, config, target)
+
+
+def _module_findings(folder: ModelFolder, config: ModelConfig) -> Iterator[Finding]:
+    """What sentence-transformers says of a folder, where that is of its kind."""
+    if not embeds_sentences(folder.path, config.values, "auto"):
+        return
+    try:
+        as_sentence_config(folder.path, config.values)
+    except ExportError as error:
+        path = folder.path / MODULES_NAME
+        yield finding(path, (1, 1), "sentence-modules", error.message.removeprefix(f"{path}: "), error.hint)
 
 
 def _repair(path: Path) -> bool:
@@ -92,7 +108,7 @@ def _repair(path: Path) -> bool:
 HOOK = Hook(
     name=MODEL_HOOK,
     description="Check config.json, tokenizer and processor files of models that are exported to ONNX.",
-    accepts=lambda path: path.name in MODEL_FILES,
+    accepts=lambda path: path.name in {*MODEL_FILES, MODULES_NAME},
     check=check,
     fix=_repair,
 )

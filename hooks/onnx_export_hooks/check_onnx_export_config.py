@@ -10,10 +10,11 @@ from pathlib import Path
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.project.document import Node, read_document
 from onnx_export_action.project.problems import did_you_mean, nearest, quoted
+from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
-from onnx_export_hooks.exporting import Plan, export_plan, exported_task, is_inferred
+from onnx_export_hooks.exporting import Plan, export_plan, exported_task, is_inferred, registered_values
 from onnx_export_hooks.findings import Finding, finding, from_problem
 from onnx_export_hooks.model_config import ModelConfig, read_model_config
 from onnx_export_hooks.repository import Repository
@@ -104,34 +105,38 @@ def _unknown_rules(document: _Document) -> Iterator[Finding]:
 def _target(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
     if target.folder is None:
         return
-    if not (target.folder / "config.json").is_file():
+    folder = config_folder(target.folder)
+    if not (folder / "config.json").is_file():
         message = f"the model of {target.name} has no config.json"
         yield places.finding("target-model", ["model"], message, "give the folder that `save_pretrained` wrote")
         return
-    if target.weights == "load" and not _has_weights(target.folder):
+    if target.weights == "load" and not _has_weights(folder):
         hint = "add them, or check the architecture alone with 'weights: random'"
         yield places.finding("target-model", ["model"], f"the model of {target.name} has no weights", hint)
-    config, _ = read_model_config(target.folder / "config.json")
-    if config is not None and config.model_type is not None:
-        yield from _meaning(target, config, places)
+    config, _ = read_model_config(folder / "config.json")
+    if config is not None:
+        yield from _meaning(target, target.folder, config, places)
 
 
 def _has_weights(folder: Path) -> bool:
     return any(path.is_file() for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern))
 
 
-def _meaning(target: Target, config: ModelConfig, places: _TargetPlaces) -> Iterator[Finding]:
+def _meaning(target: Target, folder: Path, config: ModelConfig, places: _TargetPlaces) -> Iterator[Finding]:
     """What the target says, against what its model type can do."""
-    if is_inferred(config) or target.declaration.configuration_class is not None:
-        return  # what the model itself shows, or code of the repository says, which no hook runs
+    if target.declaration.configuration_class is not None:
+        return  # code of the repository, which no hook runs
     try:
-        task = exported_task(target, config)
+        values = registered_values(config, folder, target.task)
+        if is_inferred(values.get("model_type")):
+            return  # what the model itself shows, which no hook loads
+        task = exported_task(target, values)
     except ExportError as error:
         if target.declaration:
             return
         yield places.finding("task-not-exportable", ["task"], f"{target.name}: {error.message}", error.hint)
         return
-    plan = export_plan(config, task)
+    plan = export_plan(config, task, values["model_type"])
     if plan is None:
         return
     yield from _inputs(target, plan, places)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.project.manifest import OnnxFileRecord
+from onnx_export_action.project.other_libraries import as_model_config, as_sentence_config, embeds_sentences
 from onnx_export_action.project.targets import Target
 from onnx_export_hooks.model_config import ModelConfig, is_whole
 from onnx_export_hooks.model_types import model_type_names
@@ -57,32 +60,46 @@ class Plan(msgspec.Struct, frozen=True):
         return Signature(inputs, known[0].outputs)
 
 
-def is_inferred(config: ModelConfig) -> bool:
-    """Whether the export infers a configuration from the model itself, which no hook loads."""
-    model_type = config.model_type
+def registered_values(config: ModelConfig, folder: Path, task: str) -> dict[str, Any]:
+    """What config.json says, with the ``model_type`` under which the register knows the folder for a task.
+
+    Raises:
+        ExportError: the modules of a folder of sentence-transformers cannot be exported.
+    """
+    values = as_model_config(config.values)
+    return as_sentence_config(folder, values) if embeds_sentences(folder, values, task) else values
+
+
+def is_inferred(model_type: Any) -> bool:
+    """Whether no class says how the type is exported: it is found from the model itself, which no hook loads.
+
+    What is no name of a type is nothing to ask the register about either.
+    """
+    if not isinstance(model_type, str):
+        return True
     return model_type in model_type_names() and model_type not in TasksManager.get_supported_model_types()
 
 
-def exported_task(target: Target, config: ModelConfig) -> str:
+def exported_task(target: Target, values: Mapping[str, Any]) -> str:
     """The task that the target would be exported for.
 
     Raises:
         ExportError: the model type is not registered, has no such task, or config.json does not tell which.
     """
-    model_type = str(config.model_type)
+    model_type = str(values.get("model_type"))
     tasks = TasksManager.get_supported_tasks_for_model_type(model_type)
     if target.task == "auto":
-        return TasksManager.infer_task_from_config(config.values)
+        return TasksManager.infer_task_from_config(values)
     TasksManager.get_exporter_config_constructor("onnx", task=target.task, model_type=model_type)
     return next(task for task in tasks if task == TasksManager.map_from_synonym(target.task))
 
 
-def export_plan(config: ModelConfig, task: str) -> Plan | None:
+def export_plan(config: ModelConfig, task: str, model_type: str) -> Plan | None:
     """What the export for a task would give; None where the configuration cannot say (its mistakes have own rules)."""
     if any(is_whole(value) and value > MAX_LAYERS for value in _layer_counts(config)):
         return None
     try:
-        constructor = TasksManager.get_exporter_config_constructor("onnx", task=task, model_type=str(config.model_type))
+        constructor = TasksManager.get_exporter_config_constructor("onnx", task=task, model_type=model_type)
         parts = constructor(config.as_object()).components()
         signatures = {
             name: Signature(

@@ -8,9 +8,18 @@ from pathlib import Path
 from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config.registry import TasksManager, require_present
 from onnx_export_action.project.manifest import Manifest, OnnxFileRecord, sha256_of
+from onnx_export_action.project.other_libraries import as_model_config, diffusers_class
 from onnx_export_action.project.problems import did_you_mean, quoted
 from onnx_export_action.project.targets import Target
-from onnx_export_hooks.exporting import LABELLED_TASKS, Plan, Signature, export_plan, exported_task, is_inferred
+from onnx_export_hooks.exporting import (
+    LABELLED_TASKS,
+    Plan,
+    Signature,
+    export_plan,
+    exported_task,
+    is_inferred,
+    registered_values,
+)
 from onnx_export_hooks.findings import Finding
 from onnx_export_hooks.model_config import ModelConfig
 from onnx_export_hooks.model_folder import ModelFolder
@@ -23,6 +32,8 @@ _DECODERS_CLASSIFY = frozenset({"text-classification"})
 
 def type_findings(config: ModelConfig) -> Iterator[Finding]:
     """Whether transformers can load the model type."""
+    if as_model_config(config.values) is not config.values or diffusers_class(config.values):
+        return  # another library wrote it: timm, or diffusers
     if config.model_type is None:
         hint = 'it names the architecture, for example "model_type": "bert"'
         yield config.document.finding("missing-model-type", ("model_type",), "there is no model_type", hint)
@@ -48,20 +59,21 @@ def _unknown(config: ModelConfig, model_type: str) -> Finding:
 
 def export_findings(folder: ModelFolder, config: ModelConfig, target: Target) -> Iterator[Finding]:
     """What one target asks of the model."""
-    if config.model_type is None or next(type_findings(config), None) is not None:
-        return
-    if is_inferred(config) or target.declaration:
+    if next(type_findings(config), None) is not None or target.declaration:
         return
     try:
-        task = exported_task(target, config)
+        values = registered_values(config, folder.path, target.task)
+        if is_inferred(values.get("model_type")):
+            return
+        task = exported_task(target, values)
     except ExportError as error:
         place = "architectures" if target.task == "auto" and config.architectures() else "model_type"
         yield config.finding("task-not-exportable", place, f"target {target.name}: {error.message}", error.hint)
         return
-    plan = export_plan(config, task)
+    plan = export_plan(config, task, values["model_type"])
     if plan is not None:
         yield from _missing_ids(folder, config, plan)
-        yield from _changes(folder, config, target, plan)
+        yield from _changes(folder, config, target, plan, values["model_type"])
 
 
 def _missing_ids(folder: ModelFolder, config: ModelConfig, plan: Plan) -> Iterator[Finding]:
@@ -82,22 +94,24 @@ def _missing_ids(folder: ModelFolder, config: ModelConfig, plan: Plan) -> Iterat
         yield config.finding("missing-token-id", "decoder_start_token_id", message)
 
 
-def _changes(folder: ModelFolder, config: ModelConfig, target: Target, plan: Plan) -> Iterator[Finding]:
+def _changes(
+    folder: ModelFolder, config: ModelConfig, target: Target, plan: Plan, model_type: str
+) -> Iterator[Finding]:
     """What differs from the committed files, where they were made from another configuration."""
     manifest, _ = manifest_in(target.output)
     if manifest is None or manifest.target != target.name:
         return
     if manifest.model.config_sha256 == sha256_of(folder.path / "config.json"):
         return
-    for words in dict.fromkeys(_differences(manifest, config, plan)):
+    for words in dict.fromkeys(_differences(manifest, config, plan, model_type)):
         hint = f"run `onnx-export run --target {target.name}` and commit its files"
         message = f"the export of {target.name} would change: {words}"
         yield config.finding("graph-change", "model_type", message, hint)
 
 
-def _differences(manifest: Manifest, config: ModelConfig, plan: Plan) -> Iterator[str]:
-    if manifest.model.model_type != config.model_type:
-        yield f"model type {quoted(config.model_type)} instead of {quoted(manifest.model.model_type)}"
+def _differences(manifest: Manifest, config: ModelConfig, plan: Plan, model_type: str) -> Iterator[str]:
+    if manifest.model.model_type != model_type:
+        yield f"model type {quoted(model_type)} instead of {quoted(manifest.model.model_type)}"
     for file in manifest.files:
         signature = plan.signature_of(file)
         if signature is None:

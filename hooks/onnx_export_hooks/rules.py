@@ -155,6 +155,15 @@ _ALL = (
         '{"model_type": "bert"}',
     ),
     Rule(
+        "sentence-modules",
+        (MODEL_HOOK,),
+        "modules.json of sentence-transformers names a module that is not exported, one outside the model's folder, "
+        "settings that mean nothing, or no pooling.",
+        '[{"path": "", "type": "sentence_transformers.models.Transformer"}]',
+        '[{"path": "", "type": "sentence_transformers.models.Transformer"},\n'
+        ' {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]',
+    ),
+    Rule(
         "misspelt-attribute",
         (MODEL_HOOK,),
         "transformers keeps an attribute that it does not know and uses the default of the one that was meant.",

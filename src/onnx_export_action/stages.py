@@ -43,6 +43,12 @@ from onnx_export_action.project.manifest import (
     fingerprint,
     write_manifest,
 )
+from onnx_export_action.project.other_libraries import (
+    DIFFUSERS_TYPES,
+    as_sentence_config,
+    diffusers_class,
+    embeds_sentences,
+)
 from onnx_export_action.project.plan import Declaration, Job, OutputTolerance
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, variant_path
@@ -137,6 +143,8 @@ def plan_job(request: Request) -> Job:
     _require_allowed(request)
     folder = locate_model(request.model, request.revision, weights=request.weights)
     config = read_model_config(folder.path)
+    if embeds_sentences(folder.path, config, request.task):
+        config = as_sentence_config(folder.path, config)
     model_type = _model_type(config, folder, request)
     task = _task(request, model_type, config)
     if request.weights == "load":
@@ -178,6 +186,11 @@ def _require_export_packages() -> None:
 def _model_type(config: dict[str, Any], folder: ModelFolder, request: Request) -> str:
     path = folder.path / "config.json"
     model_type = config.get("model_type")
+    if diffusers_class(config):
+        raise plan_error(
+            f"{path}: {diffusers_class(config)} of diffusers has no configuration class",
+            f"of a pipeline these are exported: {', '.join(DIFFUSERS_TYPES)}, and models of transformers",
+        )
     if not isinstance(model_type, str) or not model_type:
         raise plan_error(f"{path} has no model_type", 'it names the architecture, for example "model_type": "bert"')
     if needs_remote_code(config) and model_type not in TasksManager.get_supported_model_types():

@@ -22,6 +22,13 @@ import yaml
 from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.project.other_libraries import (
+    as_model_config,
+    as_sentence_config,
+    diffusers_class,
+    embeds_sentences,
+)
+from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.settings import Target, load_settings
 from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.project.yaml_insertion import with_items
@@ -95,16 +102,29 @@ def proposals(root: Path, hub_ids: Sequence[str] = ()) -> list[Proposal]:
 
 
 def find_models(root: Path) -> list[FoundModel]:
-    """Every folder below ``root`` with a transformers ``config.json``; training checkpoints and exports are not."""
+    """Every folder below ``root`` with the ``config.json`` of a model, whichever library saved it.
+
+    Training checkpoints and exports are none, and of a folder of sentence-transformers its modules are not.
+    """
     found: list[FoundModel] = []
     for path in _config_files(root):
-        folder = path.parent
+        folder = _model_folder(path.parent)
+        if folder is None:
+            continue
         config = _read_config(path)
         if config is not None and not _is_by_product(folder.relative_to(root), folder):
             found.append(_found(root, folder, config, {model.name.casefold() for model in found}))
         if len(found) == _MAX_MODELS:
             break
     return found
+
+
+def _model_folder(folder: Path) -> Path | None:
+    """The folder of the model that a config.json lies in; None where it is that of a module after the model."""
+    outer = folder.parent
+    if folder.name not in module_folders(outer):
+        return folder
+    return outer if config_folder(outer) == folder.resolve() else None
 
 
 def _config_files(root: Path) -> Iterator[Path]:
@@ -150,20 +170,28 @@ def _read_config(path: Path) -> dict[str, Any] | None:
         config = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return config if isinstance(config, dict) and isinstance(config.get("model_type"), str) else None
+    if not isinstance(config, dict):
+        return None
+    config = as_model_config(config)
+    is_model = isinstance(config.get("model_type"), str) or bool(diffusers_class(config))
+    return config if is_model else None
 
 
 def _found(root: Path, folder: Path, config: dict[str, Any], taken: set[str]) -> FoundModel:
     place = folder.relative_to(root)
     name = _unused_name(place if place.parts else Path(root.resolve().name), taken)
-    has_weights = bool(chosen_weights(path.name for path in folder.iterdir()))
-    task, remark = _task_of(config)
+    has_weights = bool(chosen_weights(path.name for path in config_folder(folder).iterdir()))
+    task, remark = _task_of(folder, config)
     model = "." if not place.parts else f"./{place.as_posix()}"
     return FoundModel(name, model, task, "load" if has_weights else "random", remark)
 
 
-def _task_of(config: dict[str, Any]) -> tuple[str | None, str | None]:
+def _task_of(folder: Path, config: dict[str, Any]) -> tuple[str | None, str | None]:
+    if "model_type" not in config:
+        return None, f"{diffusers_class(config)} of diffusers has no configuration class"
     try:
+        if embeds_sentences(folder, config, "auto"):
+            config = as_sentence_config(folder, config)
         return TasksManager.infer_task_from_config(config), None
     except ExportError as error:
         return None, ": ".join(part for part in (error.message, error.hint) if part)

@@ -74,6 +74,14 @@ def written(path: str, content: str | bytes) -> Callable[[Path], None]:
     return make
 
 
+def all_of(*mistakes: Callable[[Path], None]) -> Callable[[Path], None]:
+    def make(root: Path) -> None:
+        for mistake in mistakes:
+            mistake(root)
+
+    return make
+
+
 def removed(path: str) -> Callable[[Path], None]:
     return lambda root: (root / path).unlink()
 
@@ -268,6 +276,16 @@ MISTAKES = (
     ),
     Mistake("a folder without a model", CONFIG_HOOK, "target-model", f"{YAML}:7", removed(CONFIG)),
     Mistake("weights forgotten", CONFIG_HOOK, "target-model", f"{YAML}:7", removed(WEIGHT_FILE)),
+    Mistake(
+        "sentence-transformers without pooling",
+        MODEL_HOOK,
+        "sentence-modules",
+        "models/search/modules.json:1",
+        all_of(
+            written("models/search/config.json", '{"model_type": "bert"}'),
+            written("models/search/modules.json", '[{"path": "", "type": "sentence_transformers.models.Transformer"}]'),
+        ),
+    ),
     Mistake(
         "a declared input is misspelt",
         CONFIG_HOOK,

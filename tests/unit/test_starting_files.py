@@ -182,3 +182,31 @@ def test_the_schema_that_editors_fetch_is_that_of_the_code() -> None:
     name = SCHEMA_URL.partition("/v1/")[2]
     committed = json.loads((ROOT / name).read_text(encoding="utf-8"))
     assert committed == settings_schema(), f"run onnx-export schema config > {name}"
+
+
+def test_folders_of_other_libraries_are_seen_for_what_they_are(tmp_path: Path) -> None:
+    add_model(tmp_path, "search", {"model_type": "bert", "architectures": ["BertForMaskedLM"]}, weights=True)
+    add_modules(tmp_path / "search", "")
+    add_model(tmp_path, "older/0_Transformer", {"model_type": "bert", "architectures": ["BertModel"]}, weights=True)
+    add_modules(tmp_path / "older", "0_Transformer")
+    add_model(tmp_path, "pictures", {"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 64, 64]}})
+    add_model(tmp_path, "painter/unet", {"_class_name": "UNet2DConditionModel"})
+    add_model(tmp_path, "painter/vae", {"_class_name": "AutoencoderKL"})
+    add_model(tmp_path, "painter/transformer", {"_class_name": "SD3Transformer2DModel"})
+    assert written(tmp_path) == {
+        "search": ("./search", "feature-extraction", "load"),
+        "older": ("./older", "feature-extraction", "load"),
+        "pictures": ("./pictures", "image-classification", "random"),
+        "unet": ("./painter/unet", "feature-extraction", "random"),
+        "vae": ("./painter/vae", "feature-extraction", "random"),
+    }
+    settings = (tmp_path / SETTINGS_FILE).read_text()
+    assert "# SD3Transformer2DModel of diffusers has no configuration class" in settings
+
+
+def add_modules(folder: Path, transformer: str) -> None:
+    modules = [{"path": transformer, "type": "sentence_transformers.models.Transformer"}]
+    modules.append({"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"})
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling/config.json").write_text('{"word_embedding_dimension": 8}')

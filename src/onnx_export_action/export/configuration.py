@@ -9,7 +9,9 @@ from onnx_export_action.export.inference import infer_onnx_config
 from onnx_export_action.export.user_class import user_onnx_config
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.project.other_libraries import SENTENCE_CLIP, SENTENCE_MODEL
 from onnx_export_action.project.plan import Job
+from onnx_export_action.project.sentence_modules import read_sentence_modules
 
 INFERRED_NOTE = (
     "the configuration was inferred from runs of the model: its type has no configuration class; "
@@ -41,9 +43,18 @@ def configuration_notes(job: Job, onnx_config: OnnxConfig) -> list[str]:
     code = job.declaration.configuration_class
     if code is not None:
         return [f"the configuration is the class {code.class_name} of {code.file.name}, code of the repository"]
+    notes = _sentence_notes(job, onnx_config)
     if job.declaration:
-        return declared_notes(job.declaration, onnx_config)
-    return [INFERRED_NOTE] if is_inferred(job) else []
+        return notes + declared_notes(job.declaration, onnx_config)
+    return [*notes, INFERRED_NOTE] if is_inferred(job) else notes
+
+
+def _sentence_notes(job: Job, onnx_config: OnnxConfig) -> list[str]:
+    if job.model_type not in (SENTENCE_MODEL, SENTENCE_CLIP):
+        return []
+    modules = read_sentence_modules(job.folder)
+    inner = onnx_config._config.model_type
+    return [f"a model of sentence-transformers: the graph holds {', '.join([inner, *modules.words()])}"]
 
 
 def is_inferred(job: Job) -> bool:

@@ -31,9 +31,11 @@ from onnx_export_action.errors import ExportError, load_error
 from onnx_export_action.export.calibrating import calibrate_batch_norms, has_batch_norms
 from onnx_export_action.export.calling import FlatModel
 from onnx_export_action.export.configuration import onnx_config_for
-from onnx_export_action.export.source import DIFFUSERS_TYPES
+from onnx_export_action.export.sentence import load_module_weights, sentence_model_class, with_modules
 from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.project.other_libraries import DIFFUSERS_TYPES, SENTENCE_CLIP, SENTENCE_MODEL
 from onnx_export_action.project.plan import Job
+from onnx_export_action.project.sentence_modules import config_folder, read_sentence_modules
 
 _SHOWN = 3  # names in a message, the others counted
 
@@ -56,6 +58,8 @@ def load_model(job: Job) -> LoadedModel:
         try:
             if job.model_type in DIFFUSERS_TYPES.values():
                 loaded = _component_of_diffusers(job)
+            elif job.model_type in (SENTENCE_MODEL, SENTENCE_CLIP):
+                loaded = _sentence_model(job)
             else:
                 loaded = _model_of_transformers(job)
         except ExportError:
@@ -72,6 +76,20 @@ def _model_of_transformers(job: Job) -> LoadedModel:
     loaded = _built(model_class, config, job) if job.weights == "random" else _loaded(model_class, config, job)
     _with_vocoder(loaded.model, job)
     return loaded
+
+
+def _sentence_model(job: Job) -> LoadedModel:
+    """A folder of sentence-transformers: its model, and the modules that make one embedding of a text."""
+    modules = read_sentence_modules(job.folder)
+    config = _config(job)
+    inner = _built if job.weights == "random" else _loaded
+    loaded = inner(sentence_model_class(config), config, job)
+    whole = with_modules(loaded.model, modules, clip=job.model_type == SENTENCE_CLIP)
+    if job.weights == "random":
+        spread_random_weights(whole.steps, job.seed)
+    else:
+        load_module_weights(whole, modules)
+    return LoadedModel(whole, frozenset(f"transformer.{name}" for name in loaded.missing))
 
 
 def _component_of_diffusers(job: Job) -> LoadedModel:
@@ -113,10 +131,11 @@ def _with_vocoder(model: PreTrainedModel, job: Job) -> None:
 
 
 def _config(job: Job) -> PreTrainedConfig:
+    folder = config_folder(job.folder)
     try:
-        config = AutoConfig.from_pretrained(job.folder, trust_remote_code=job.trust_remote_code, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=job.trust_remote_code, local_files_only=True)
     except Exception as error:  # a configuration class raises whatever its own checks raise
-        raise load_error(*_explained(error, job.folder / "config.json")) from error
+        raise load_error(*_explained(error, folder / "config.json")) from error
     if config.model_type == "timm_wrapper" and config.model_args:
         # timm 1.0.31 writes among them what transformers 5.23 passes by itself: "multiple values for num_classes".
         config.model_args.pop("num_classes", None)
@@ -125,7 +144,7 @@ def _config(job: Job) -> PreTrainedConfig:
 
 def _loaded(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
     model, info = model_class.from_pretrained(
-        job.folder,
+        config_folder(job.folder),
         config=config,
         dtype=torch.float32,
         trust_remote_code=job.trust_remote_code,

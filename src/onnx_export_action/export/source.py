@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from onnx_export_action.errors import ExportError, load_error, plan_error
+from onnx_export_action.project.other_libraries import as_model_config
+from onnx_export_action.project.places import stays_inside
+from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
 
 _LFS_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
@@ -189,28 +192,19 @@ def _commit_of(snapshot: Path) -> str | None:
     return snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
 
 
-# What transformers (``PreTrainedConfig.get_config_dict``) adds to a configuration that timm wrote.
-_TIMM = {"model_type": "timm_wrapper", "architectures": ["TimmWrapperForImageClassification"]}
-
-# One of two classes of a model type that differ in what they give; optimum's type for it tells them apart.
-_WITH_PROJECTION = "CLIPTextModelWithProjection"
-# Class of diffusers that a component's configuration names -> the model type that it is registered under.
-DIFFUSERS_TYPES = {"AutoencoderKL": "autoencoder-kl", "UNet2DConditionModel": "unet-2d-condition"}
-
-
 def read_model_config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json`` as plain data, for the plan.
+    """Read ``config.json`` as plain data, for the plan; of what another library saved, as the register knows it.
 
     Raises:
         ExportError: it is missing, not JSON, or not an object.
     """
-    path = folder / "config.json"
+    path = config_folder(folder) / "config.json"
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise plan_error(f"{path} is larger than {_MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise plan_error(f"{folder} has no config.json", "give the folder that `save_pretrained` wrote") from error
+        raise plan_error(f"{folder} has no config.json", _where_a_model_is(folder)) from error
     except json.JSONDecodeError as error:
         raise plan_error(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
     except (UnicodeDecodeError, RecursionError) as error:
@@ -219,14 +213,14 @@ def read_model_config(folder: Path) -> dict[str, Any]:
         raise plan_error(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(config, dict):
         raise plan_error(f"{path}: a model configuration is a JSON object, this is a {type(config).__name__}")
-    if "pretrained_cfg" in config:
-        return _TIMM | config
-    if config.get("model_type") == "clip_text_model" and config.get("architectures") == [_WITH_PROJECTION]:
-        return config | {"model_type": "clip-text-with-projection"}
-    class_name = config.get("_class_name")
-    if isinstance(class_name, str) and class_name in DIFFUSERS_TYPES:
-        return {"model_type": DIFFUSERS_TYPES[class_name], "architectures": [class_name]} | config
-    return config
+    return as_model_config(config)
+
+
+def _where_a_model_is(folder: Path) -> str:
+    if not (folder / "model_index.json").is_file():
+        return "give the folder that `save_pretrained` wrote"
+    parts = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    return f"it is a pipeline of diffusers, each part of which is a model of its own: {', '.join(parts)}"
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -235,6 +229,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         ExportError: there are none, one is damaged or a Git LFS pointer, or the index names a shard that is missing.
     """
+    folder = config_folder(folder)
     names = [path.name for path in folder.iterdir() if path.is_file()]
     chosen = chosen_weights(names)
     if not chosen:
@@ -315,22 +310,16 @@ def companion_files(folder: Path) -> list[Path]:
     Raises:
         ExportError: one of them is a link that leads out of the model's folder (and out of its cache).
     """
-    found = [folder / name for name in COMPANION_NAMES if (folder / name).is_file()]
+    places = dict.fromkeys((folder, config_folder(folder)))
+    found = [place / name for name in COMPANION_NAMES for place in places if (place / name).is_file()]
     for path in found:
-        if path.is_symlink() and not _stays_inside(path):
+        if path.is_symlink() and not stays_inside(path, folder):
             raise ExportError(
                 f"{path} is a link out of the model's folder",
                 stage=plan_error("").stage,
                 hint="replace the link by the file",
             )
     return found
-
-
-def _stays_inside(path: Path) -> bool:
-    # The Hub's cache links snapshots/<commit>/name to blobs/<hash>: both lie under models--*.
-    folder = path.parent.resolve()
-    root = folder.parent.parent if folder.parent.name == "snapshots" else folder
-    return path.resolve().is_relative_to(root) or path.resolve().is_relative_to(Path.cwd().resolve())
 
 
 def _first_line(error: BaseException) -> str:

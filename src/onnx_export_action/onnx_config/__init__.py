@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from onnx_export_action.onnx_config.multimodal import *
     from onnx_export_action.onnx_config.normalized import *
     from onnx_export_action.onnx_config.registry import *
+    from onnx_export_action.onnx_config.sentence import *
     from onnx_export_action.onnx_config.seq2seq import *
     from onnx_export_action.onnx_config.shapes import *
     from onnx_export_action.onnx_config.text_decoders import *

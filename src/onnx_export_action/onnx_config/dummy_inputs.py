@@ -286,6 +286,19 @@ def _first_id(value: Any, vocabulary: int) -> int | None:
     return next((token for token in _ids(value) if 0 <= token < vocabulary), None)
 
 
+class DummyPromptLengthGenerator(DummyTextInputGenerator):
+    """How many tokens at the start of each text count for nothing; every text has one more: a number, float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("prompt_length",)
+
+    def array(self, input_name: str) -> Array:
+        """0 to 3."""
+        import numpy as np
+
+        longest = min(3, int(self._mask().sum(axis=1).min()) - 1)
+        return np.array(self.random(input_name).integers(0, longest + 1), dtype=np.float32)
+
+
 class DummyQuestionTextInputGenerator(DummyTextInputGenerator):
     """Texts with one question token in each, at the place where the model is asked for an answer."""
 

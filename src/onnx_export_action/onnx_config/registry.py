@@ -36,6 +36,7 @@ CLASS_MODULES = tuple(
         "multimodal",
         "time_series",
         "diffusion",
+        "sentence",
     )
 )
 

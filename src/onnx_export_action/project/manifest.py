@@ -16,6 +16,7 @@ import msgspec
 
 from onnx_export_action import __version__
 from onnx_export_action.errors import load_error, plan_error
+from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.weight_names import weight_paths
 from onnx_export_action.results import encode
 
@@ -131,11 +132,12 @@ def fingerprint(model_folder: Path, *, weights: str = "load") -> Fingerprint:
     Raises:
         ExportError: there is no config.json, or a file cannot be read.
     """
-    if not (model_folder / "config.json").is_file():
+    config = config_folder(model_folder) / "config.json"
+    if not config.is_file():
         raise plan_error(f"{model_folder} has no config.json", "give the folder that `save_pretrained` wrote")
     try:
         return Fingerprint(
-            config_sha256=sha256_of(model_folder / "config.json"),
+            config_sha256=sha256_of(config),
             weight_hashes={
                 path: sha256_of(model_folder / path) for path in weight_paths(model_folder) if weights == "load"
             },

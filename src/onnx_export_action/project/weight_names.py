@@ -6,6 +6,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from onnx_export_action.project.sentence_modules import (
+    MODULES_NAME,
+    is_module_folder,
+    module_files,
+    module_folders,
+)
+
 # The last is what diffusers calls the weights of a pipeline's component.
 SINGLE_NAMES = ("model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors")
 INDEX_NAMES = tuple(f"{name}.index.json" for name in SINGLE_NAMES)
@@ -18,19 +25,29 @@ PARTS = ("vocoder",)
 def weight_paths(folder: Path) -> list[str]:
     """The weight files of a model's folder and of the models inside it, relative to it.
 
+    Of a folder of sentence-transformers also what says how an embedding is put together.
+
     Raises:
         OSError: a folder cannot be read.
     """
-    inside = [folder / part for part in PARTS if (folder / part).is_dir()]
-    paths = [path for place in (folder, *inside) for path in place.iterdir() if not path.is_dir()]
-    return weights_and_parts(path.relative_to(folder).as_posix() for path in paths)
+    parts = [*(part for part in PARTS if (folder / part).is_dir()), *module_folders(folder)]
+    places = [folder, *(folder / part for part in parts)]
+    paths = [path for place in places for path in place.iterdir() if not path.is_dir()]
+    return _chosen((path.relative_to(folder).as_posix() for path in paths), parts) + module_files(folder)
 
 
 def weights_and_parts(names: Iterable[str]) -> list[str]:
     """Of a repository's file names, those of its weights and of the weights of the models inside it."""
     present = list(names)
+    folders = dict.fromkeys(name.partition("/")[0] for name in present if "/" in name)
+    modules = [name for name in folders if MODULES_NAME in present and is_module_folder(name)]
+    return _chosen(present, [*PARTS, *modules])
+
+
+def _chosen(names: Iterable[str], parts: Iterable[str]) -> list[str]:
+    present = list(names)
     chosen = chosen_weights(present)
-    for part in PARTS:
+    for part in parts:
         inside = [name.removeprefix(f"{part}/") for name in present if name.startswith(f"{part}/")]
         chosen += [f"{part}/{name}" for name in chosen_weights(inside)]
     return chosen

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from onnx_export_action.errors import load_error, plan_error
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.project.plan import Job
+from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.validation.cases import Arrays, CaseSpec
 
 MAX_SAMPLES = 64
@@ -94,7 +95,9 @@ def _sample(path: Path, number: int, row: dict[str, Any]) -> Sample:
 
 def _tokenizer(job: Job) -> Any:
     try:
-        return AutoTokenizer.from_pretrained(job.folder, trust_remote_code=job.trust_remote_code, local_files_only=True)
+        return AutoTokenizer.from_pretrained(
+            config_folder(job.folder), trust_remote_code=job.trust_remote_code, local_files_only=True
+        )
     except Exception as error:  # a tokenizer's own code decides what it raises
         text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise load_error(f"{job.folder}: samples need a tokenizer, which could not be loaded: {text}") from error

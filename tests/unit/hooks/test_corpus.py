@@ -7,12 +7,13 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onnx_export_hooks.rules import CONFIG_HOOK, CURRENT_HOOK, MODEL_HOOK, ONNX_HOOK, RULES, SAFETENSORS_HOOK
 from tests.hooks_corpus.mistakes import MISTAKES, Mistake
-from tests.hooks_corpus.repository import write_repository
+from tests.hooks_corpus.repository import write_json, write_repository, write_safetensors
 
 LIGHT_HOOKS = (CONFIG_HOOK, MODEL_HOOK, SAFETENSORS_HOOK, ONNX_HOOK, CURRENT_HOOK)
 LINE = re.compile(r"(?P<path>[^:]+):(?P<line>\d+):\d+: (?P<message>.+) \[(?P<rule>[a-z-]+)\]")
@@ -71,3 +72,33 @@ def test_files_that_an_export_does_not_read_do_not_make_it_stale(
         repository / "models/sentiment/model.safetensors", repository / "models/sentiment/adapter_model.safetensors"
     )
     assert hook_main(CURRENT_HOOK)(["."]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("hook", LIGHT_HOOKS)
+@pytest.mark.parametrize(
+    ("name", "task", "config"),
+    [
+        ("search", "sentence-similarity", {"model_type": "bert", "architectures": ["BertModel"]}),
+        ("timm", "image-classification", {"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 64, 64]}}),
+        ("painter", "auto", {"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.42.1"}),
+    ],
+)
+def test_folders_of_other_libraries_pass(
+    hook: str, name: str, task: str, config: dict[str, Any], repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = repository / "models" / name
+    (folder / "1_Pooling").mkdir(parents=True)
+    write_json(folder / "config.json", config)
+    write_safetensors(folder / "model.safetensors", {"weight": (2, 2)})
+    if name == "search":
+        write_json(
+            folder / "modules.json",
+            [
+                {"path": path, "type": f"sentence_transformers.models.{kind}"}
+                for path, kind in (("", "Transformer"), ("1_Pooling", "Pooling"))
+            ],
+        )
+        write_json(folder / "1_Pooling/config.json", {"word_embedding_dimension": 8, "pooling_mode": "cls"})
+    settings = repository / "onnx-export.yaml"
+    settings.write_text(f"{settings.read_text()}\n- {{name: {name}, model: ./models/{name}, task: {task}}}\n")
+    assert hook_main(hook)(["."]) == 0, capsys.readouterr().out

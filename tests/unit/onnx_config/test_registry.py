@@ -70,7 +70,12 @@ def test_tasks_of_the_first_model_types(model_type: str, tasks: set[str]) -> Non
 
 
 # As optimum-onnx names them.
-SHORT_NAMES = {"audio-spectrogram-transformer": "ast", "speech_to_text": "speech2text", "unet-2d-condition": "unet"}
+SHORT_NAMES = {
+    "audio-spectrogram-transformer": "ast",
+    "speech_to_text": "speech2text",
+    "transformer": "sentencetransformers",
+    "unet-2d-condition": "unet",
+}
 
 
 def test_every_model_type_has_a_class_under_its_name() -> None:
