@@ -70,13 +70,29 @@ class Cause(enum.StrEnum):
     VALUES = "values"  # it computes something else, whatever the shape
 
 
+class LayerResult(_Struct):
+    """What a module of the PyTorch model gives against the nearest value inside the ONNX graph.
+
+    ``error`` is the root mean square of the difference, as a share of the root mean square of PyTorch's values.
+    """
+
+    name: str
+    error: float | None
+
+
 class Failure(_Struct):
-    """Why a target or file did not pass, in words for the person who reads the report."""
+    """Why a target or file did not pass, in words for the person who reads the report.
+
+    ``trigger`` is the smallest input that shows it, ``layers`` what the modules give on that input, in the order in
+    which they end; ``repro`` is a folder beside the artifact folder.
+    """
 
     stage: Stage
     message: str
     hint: str | None = None
     cause: Cause | None = None
+    trigger: str | None = None
+    layers: list[LayerResult] = []
     first_divergent_layer: str | None = None
     repro: str | None = None
 

@@ -23,6 +23,9 @@ from onnx_export_action.project.manifest import FileRecord, TensorRecord
 PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
 """A protobuf message may not reach 2 GiB; a mebibyte is left for the graph's own growth in other tools."""
 
+TRANSPOSED = "_transposed"
+"""What the name of a weight ends in that is stored with its axes in another order."""
+
 _EXTERNAL_ALIGNMENT_BYTES = 4096
 _INLINE_LIMIT_BYTES = 1024
 """With external data, tensors up to this size stay in the file: shape inference reads them there."""
@@ -144,7 +147,7 @@ def fold_weight_transposes(graph: WeightlessGraph) -> None:
             remaining.append(node)
             continue
         weight = graph.weights.pop(source)
-        stored = f"{source}_transposed"
+        stored = f"{source}{TRANSPOSED}"
         graph.weights[stored] = Weight(weight.tensor, tuple(node.attribute[0].ints))
         renamed[node.output[0]] = stored
     for node in nodes_within(remaining):

@@ -126,6 +126,29 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def feeds_of(
+    session: onnxruntime.InferenceSession,
+    records: list[ComponentRecord],
+    record: ComponentRecord,
+    inputs: Mapping[str, np.ndarray[Any, Any]],
+) -> Arrays:
+    """What to feed a file that holds the components ``records``, to run one of them.
+
+    A merged decoder takes every input of both branches; those of the other branch are empty.
+    """
+    feeds = dict(inputs)
+    if len(records) == 1:
+        return feeds
+    with_past = any(name.startswith("past_key_values.") for name in record.inputs)
+    batch = next(iter(inputs.values())).shape[0]
+    feeds[USE_CACHE_BRANCH] = np.array([with_past])
+    for value in session.get_inputs():
+        if value.name not in feeds:
+            shape = [size if isinstance(size, int) else 0 for size in value.shape]
+            feeds[value.name] = np.zeros([batch, *shape[1:]], np.float32)
+    return feeds
+
+
 def _interface_problem(
     session: onnxruntime.InferenceSession, records: list[ComponentRecord]
 ) -> tuple[str, str | None, Cause] | None:
@@ -321,21 +344,8 @@ class _Check:
         return self._metrics[name].add(expected, found, valid, case)
 
     def _run(self, record: ComponentRecord, inputs: Mapping[str, np.ndarray[Any, Any]], outputs: list[str]) -> Arrays:
-        feeds = dict(inputs)
-        if len(self._records) > 1:
-            feeds |= self._merged_feeds(record, inputs)
+        feeds = feeds_of(self._session, self._records, record, inputs)
         return dict(zip(outputs, self._session.run(outputs, feeds), strict=True))
-
-    def _merged_feeds(self, record: ComponentRecord, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
-        """A merged decoder takes every input of both branches; those of the other branch are empty."""
-        with_past = any(name.startswith("past_key_values.") for name in record.inputs)
-        batch = next(iter(inputs.values())).shape[0]
-        feeds: Arrays = {USE_CACHE_BRANCH: np.array([with_past])}
-        for value in self._session.get_inputs():
-            if value.name not in inputs and value.name != USE_CACHE_BRANCH:
-                shape = [size if isinstance(size, int) else 0 for size in value.shape]
-                feeds[value.name] = np.zeros([batch, *shape[1:]], np.float32)
-        return feeds
 
     def _output(self, name: str) -> OutputResult:
         metrics = self._metrics[name]
