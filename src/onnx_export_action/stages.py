@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from onnx_export_action.errors import ExportError, plan_error
+from onnx_export_action.explaining import explain_failures
 from onnx_export_action.export.outcome import COMPONENTS_OF_FILE, ExportOutcome, installed_packages
 from onnx_export_action.export.source import (
     ModelFolder,
@@ -407,6 +408,9 @@ class _Run:
             outcome = self._proven(candidate, outcome, referencing)
         if not validate or self._result.verdict is Verdict.PASS:
             outcome = self._with_variants(outcome, candidate)
+        if validate:
+            files = [_candidate_file(file, self._staging, self._job) for file in outcome.files]
+            explain_failures(self._job, files, self._references, self._workers, self._result, self._progress)
         write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST_NAME)
         with uninterrupted():
             install_artifact(self._staging, self._job.destination, earlier_files(self._job.destination))
@@ -661,5 +665,6 @@ def _check_files(
         checked = answer_of(candidate, file, _patience(sum(reference.timings.values())))
         result.files.append(checked.result)
         result.timings["runtime"] = result.timings.get("runtime", 0.0) + checked.seconds
+    explain_failures(job, files, references, workers, result, progress)
     result.packages = installed_packages()
     result.verdict = overall_verdict(file.verdict for file in result.files)

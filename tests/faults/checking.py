@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from onnx_export_action.explaining import add_explanation, can_be_explained
 from onnx_export_action.processes import Work, Workers
 from onnx_export_action.results import Cause, FileResult, Stage, Verdict
 from onnx_export_action.stages import answer_of
+from onnx_export_action.validation.divergence import explain
 from tests.faults.collection import Fault, break_file
 from tests.faults.exports import Proven, make_export
 
@@ -58,12 +60,17 @@ class Finding:
         return "" if failure is None else f"{failure.message}; {failure.hint or ''}"
 
 
-def find(fault: Fault, exports: Exports, folder: Path) -> Finding:
-    """Break a copy of the good file in ``folder`` and check it."""
+def find(fault: Fault, exports: Exports, folder: Path, *, look_inside: bool = True) -> Finding:
+    """Break a copy of the good file in ``folder``, check it, and look into it, as the product does."""
     good = exports[fault.export]
     path = break_file(fault, good.model(fault.stem), folder)
     if not fault.isolated:
-        return Finding(fault, good.check(path, fault.stem))
+        result = good.check(path, fault.stem)
+        if look_inside and can_be_explained(result):
+            repro = folder / "repro"
+            asked = good.asked(path, fault.stem, variant=good.record(fault.stem).variant)
+            add_explanation(result, explain(good.job, asked, result, good.references, repro, f"../{path.name}"), repro)
+        return Finding(fault, result)
     asked = good.asked(path, fault.stem)
     with Workers([]) as workers:
         candidate = workers.fresh(_CANDIDATE)

@@ -18,7 +18,7 @@ from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.results import CaseResult, Cause, Verdict
 from onnx_export_action.validation.cases import Arrays
 from onnx_export_action.validation.metrics import valid_positions
-from onnx_export_action.validation.records import CaseRecord, ComponentRecord
+from onnx_export_action.validation.records import PADDING_COUNTS, CaseRecord, ComponentRecord
 from onnx_export_action.validation.tolerance import Tolerance
 
 _WRONG_SHAPE = " where PyTorch gives ("
@@ -87,14 +87,15 @@ class File:
         some_apart = bool((apart & valid if fits else apart).any())
         if some_apart or tolerance.rms is None or apart.size == 0:
             return some_apart
-        error = (second - first) * valid if fits else second - first
-        return float(np.sqrt(np.nanmean(np.square(error)))) > tolerance.rms
+        error = np.nan_to_num((second - first) * valid if fits else second - first)
+        return float(np.sqrt(np.mean(np.square(error)))) > tolerance.rms
 
 
 def diagnose(tried: Sequence[Tried], file: File) -> Diagnosis:
     """The most telling explanation of the failing cases among ``tried``; there is at least one."""
     failing = [one for one in tried if one.failed]
-    answers = [(one, file.run(one.record, one.inputs)) for one in failing if not one.stopped][:_ONES_ENOUGH]
+    looked_at = [one for one in failing if not one.stopped][:_ONES_ENOUGH]
+    answers = [(one, file.run(one.record, one.inputs)) for one in looked_at]
     return (
         _not_repeatable(answers, file)
         or _exchanged_outputs(answers, file)
@@ -297,32 +298,37 @@ def _stopping_everywhere(failing: Sequence[Tried]) -> Diagnosis | None:
 
 
 def _padding_that_counts(tried: Sequence[Tried], file: File) -> Diagnosis | None:
-    """Give other content where the mask says padding: valid positions must not move."""
+    """Give other content where the mask says padding: outputs at valid positions must not move.
+
+    Outputs without positions are left alone: a model may pool at a position that is padding, or look for the padding
+    token itself. PyTorch's own answer tells more there (:mod:`.divergence`).
+    """
     padded = [one for one in tried if _is_padded(one) and not one.stopped and not _has_empty_row(one)]
     # Positions counted from the tokens themselves move with padding on the left: padding on the right tells more.
-    for one in sorted(padded, key=_is_padded_left)[:_ONES_ENOUGH] + [one for one in padded if _is_padded_left(one)][:1]:
-        changed = _with_other_padding(one)
-        if changed is None:
+    on_the_left = [one for one in padded if _is_padded_left(one)]
+    on_the_right = [one for one in padded if not _is_padded_left(one)]
+    for one in on_the_right[:_ONES_ENOUGH] + on_the_left[:_ONES_ENOUGH]:
+        changed = with_other_padding(one.record, one.inputs)
+        by_position = [name for name in one.expected if _valid(one, name) is not None]
+        if changed is None or not by_position:
             continue
         before, after = file.run(one.record, one.inputs), file.run(one.record, changed)
-        if any(file.differs(name, before[name], after[name], _valid(one, name)) for name in before):
-            return Diagnosis(
-                Cause.MASK, "what stands at padded positions changes the answer: the mask is ignored or misread"
-            )
+        if any(file.differs(name, before[name], after[name], _valid(one, name)) for name in by_position):
+            return Diagnosis(Cause.MASK, PADDING_COUNTS)
     return None
 
 
-def _with_other_padding(one: Tried) -> Arrays | None:
+def with_other_padding(record: ComponentRecord, inputs: Arrays) -> Arrays | None:
+    """The inputs with other content at padded positions; None where nothing is padded."""
     changed: Arrays = {}
-    for name, array in one.inputs.items():
-        if name.endswith("mask") or array.size == 0:
+    for name, array in inputs.items():
+        if name.endswith(("mask", "position_ids", "token_type_ids")) or array.size == 0:
             continue
-        valid = valid_positions(one.inputs, array, one.record.inputs.get(name, {}), one.record.inputs)
-        if valid is None or name.endswith(("position_ids", "token_type_ids")):
-            continue
-        other = np.roll(array, 1, axis=-1) if array.dtype.kind in "iu" else array + 1
-        changed[name] = np.where(valid, array, other).astype(array.dtype)
-    return {**one.inputs, **changed} if changed else None
+        valid = valid_positions(inputs, array, record.inputs.get(name, {}), record.inputs)
+        if valid is not None:
+            other = np.roll(array, 1, axis=-1) if array.dtype.kind in "iu" else array + 1
+            changed[name] = np.where(valid, array, other).astype(array.dtype)
+    return {**inputs, **changed} if changed else None
 
 
 def _cache_outputs_alone(answers: Sequence[tuple[Tried, Arrays]], file: File) -> Diagnosis | None:

@@ -15,7 +15,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnx
 import torch
@@ -30,10 +29,16 @@ from onnx_export_action.project.plan import Job
 from onnx_export_action.results import CaseResult, FileResult, LayerResult, Verdict
 from onnx_export_action.validation.candidate import feeds_of, open_session
 from onnx_export_action.validation.cases import EMPTY_ROW, Arrays, CaseSpec, plan_cases
-from onnx_export_action.validation.diagnosis import File
+from onnx_export_action.validation.diagnosis import File, with_other_padding
 from onnx_export_action.validation.layers import divergent_output, first_divergent, layer_errors, output_errors
 from onnx_export_action.validation.metrics import valid_positions
-from onnx_export_action.validation.records import INPUT_PREFIX, CandidateFile, ComponentRecord, ReferenceReader
+from onnx_export_action.validation.records import (
+    INPUT_PREFIX,
+    CandidateFile,
+    ComponentRecord,
+    Explanation,
+    ReferenceReader,
+)
 from onnx_export_action.validation.tolerance import Tolerance
 from onnx_export_action.validation.weights import compare_weights
 
@@ -44,17 +49,8 @@ _SEARCH_SECONDS = 30.0
 _MOST_LAYERS = 400
 _IF = "If"
 _TELLING_SIZE = 5
+_MOST_PADDED = 4
 _NODE_NAME = re.compile(r"Name:'(?P<name>[^']*)'")
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out; every part may be missing. ``weights`` and ``foreign`` are about what the file stores."""
-
-    trigger: str | None = None
-    weights: str | None = None
-    foreign: bool = False
-    layers: list[LayerResult] = []
-    first_divergent_layer: str | None = None
 
 
 def explain(
@@ -87,11 +83,13 @@ def explain(
         return Explanation(trigger=trigger)
     graph = onnx.load(file.path)
     weights = compare_weights(model, graph)
+    padding_counts = weights.words is None and _padding_counts(failing, references)
     layers, first = _layers(failing, graph, telling, quantised=file.variant != "fp32")
     return Explanation(
         trigger=trigger,
         weights=weights.words,
         foreign=weights.foreign,
+        padding_counts=padding_counts,
         layers=layers[:: max(1, -(-len(layers) // _MOST_LAYERS))],
         first_divergent_layer=first,
     )
@@ -146,6 +144,20 @@ class _Failing:
             self._judge.differs(name, expected[name], found[name], self._valid(name, inputs, expected[name]))
             or (np.isfinite(expected[name]).all() and not np.isfinite(found[name]).all())
             for name in expected
+        )
+
+    def moves(self, inputs: Arrays, changed: Arrays) -> bool:
+        """Whether an output of the file differs between two inputs, PyTorch's does not, and it is no accident."""
+        before, after = self.outputs_of_model(inputs), self.outputs_of_model(changed)
+        first, second, again = (self.outputs_of_file(given) for given in (inputs, changed, inputs))
+        if first is None or second is None or again is None:
+            return False
+        valid = {name: self._valid(name, inputs, array) for name, array in before.items()}
+        return any(
+            self._judge.differs(name, first[name], second[name], valid[name])
+            and not self._judge.differs(name, before[name], after[name], valid[name])
+            and not self._judge.differs(name, first[name], again[name], valid[name])
+            for name in before
         )
 
     def _valid(self, name: str, inputs: Arrays, expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
@@ -244,6 +256,19 @@ def _trigger_words(spec: CaseSpec, sizes: dict[str, int], passes: dict[str, int]
     ]
     padding = "no padding" if spec.padding == "none" else f"{spec.padding} padding"
     return ", ".join([*named, padding if spec.padding != EMPTY_ROW else "one row without a token"])
+
+
+# --- padding ----------------------------------------------------------------------------------------------------------
+
+
+def _padding_counts(failing: _Failing, references: Path) -> bool:
+    """Whether other content at padded positions moves what the file gives, and does not move what PyTorch gives."""
+    for case in [case for case in failing.record.cases if case.mask in ("left", "right", "mixed")][:_MOST_PADDED]:
+        inputs = failing.recorded_inputs(references, case.id)
+        changed = with_other_padding(failing.record, inputs)
+        if changed is not None and failing.moves(inputs, changed):
+            return True
+    return False
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ import msgspec
 
 from onnx_export_action.project.plan import OutputTolerance
 from onnx_export_action.project.variants import REFERENCE_VARIANT
-from onnx_export_action.results import FileResult
+from onnx_export_action.results import FileResult, LayerResult
 
 INPUT_PREFIX, OUTPUT_PREFIX = "input:", "output:"
 RANKING = "ranking"
+PADDING_COUNTS = "what stands at padded positions changes the answer: the mask is ignored or misread"
 _POLL_SECONDS = 0.01
 
 
@@ -187,3 +188,17 @@ class CheckedFile(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     peak_rss_bytes: int
     died: bool = False
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found out; every part may be missing. ``weights`` and ``foreign`` are about what the file stores.
+
+    ``padding_counts`` says that what stands at padded positions matters to the file and not to PyTorch.
+    """
+
+    trigger: str | None = None
+    weights: str | None = None
+    foreign: bool = False
+    padding_counts: bool = False
+    layers: list[LayerResult] = []
+    first_divergent_layer: str | None = None
