@@ -25,7 +25,7 @@ import msgspec
 from onnx_export_action.results import Verdict
 from tests.architectures.expected import Expected, Pair, read_expected
 from tests.architectures.inferred_pairs import inferred_pairs
-from tests.architectures.proving import Outcome
+from tests.architectures.proving import NO_MODEL, Outcome
 
 ROOT = Path(__file__).parents[2]
 STATE = ROOT / ".catalogue" / "outcomes.jsonl"
@@ -207,10 +207,6 @@ def page(outcomes: list[Outcome], expected: Expected) -> str:
         *(_row(outcome, expected.known_failure(outcome.pair)) for outcome in outcomes),
     ]
     return "\n".join(lines) + "\n"
-
-
-# What an outcome's reason says where no model was made, so that there was nothing to export.
-NO_MODEL = ("no tiny configuration", "could not be loaded")
 
 
 def inferred_figures(outcomes: list[Outcome]) -> str:

@@ -11,11 +11,18 @@ import time
 from pathlib import Path
 
 import msgspec
+import torch
 
+from onnx_export_action.onnx_config import TasksManager
 from onnx_export_action.results import Failure, TargetResult, Verdict
 from onnx_export_action.stages import Request, export_and_check
 from tests.architectures.expected import Pair
-from tests.architectures.tiny import write_tiny_config
+from tests.architectures.tiny import SHRINKINGS, Shrinking, tiny_config, write_tiny_config
+
+# What an outcome's reason says where no model was made, or none that runs.
+NO_MODEL = ("no tiny configuration", "could not be loaded")
+NO_CALL = (*NO_MODEL, "no call of")
+MOST_PARAMETERS = 20_000_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -34,10 +41,20 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def prove(pair: Pair, *, engine: str = "auto") -> Outcome:
-    """Export and check one pair; what cannot even be built is an outcome too."""
+    """Export and check one pair, as small as it can be made so that it runs; what cannot be is an outcome too."""
+    first = None
+    for shrinking in SHRINKINGS:
+        outcome = _prove(pair, engine, shrinking)
+        if not any(words in (outcome.reason or "") for words in NO_CALL):
+            return outcome
+        first = first or outcome
+    return first
+
+
+def _prove(pair: Pair, engine: str, shrinking: Shrinking) -> Outcome:
     started = time.perf_counter()
     try:
-        result = prove_in_full(pair, engine=engine)
+        result = prove_in_full(pair, engine=engine, shrinking=shrinking)
     except Exception as error:  # a configuration class raises whatever its own checks raise
         reason = f"no tiny configuration: {type(error).__name__}: {error}"
         return Outcome(pair, Verdict.ERROR, time.perf_counter() - started, reason=reason)
@@ -55,10 +72,16 @@ def prove(pair: Pair, *, engine: str = "auto") -> Outcome:
     )
 
 
-def prove_in_full(pair: Pair, *, engine: str = "auto") -> TargetResult:
-    """The product's own result for one pair."""
+def prove_in_full(pair: Pair, *, engine: str = "auto", shrinking: Shrinking = SHRINKINGS[0]) -> TargetResult:
+    """The product's own result for one pair.
+
+    Raises:
+        ValueError: the model would not be small.
+    """
     with tempfile.TemporaryDirectory(prefix="onnx-export-catalogue-") as folder:
-        model = write_tiny_config(pair.model_type, Path(folder) / "model")
+        if shrinking is not SHRINKINGS[0]:
+            _require_small(pair, shrinking)
+        model = write_tiny_config(pair.model_type, Path(folder) / "model", shrinking=shrinking)
         request = Request(
             name=pair.model_type,
             model=str(model),
@@ -68,6 +91,18 @@ def prove_in_full(pair: Pair, *, engine: str = "auto") -> TargetResult:
             engine=engine,
         )
         return export_and_check(request, progress=lambda _: None)
+
+
+def _require_small(pair: Pair, shrinking: Shrinking) -> None:
+    model_class = TasksManager.get_model_class_for_task(pair.task, model_type=pair.model_type)
+    build = getattr(model_class, "from_config", None) or model_class._from_config
+    with torch.device("meta"):
+        parameters = sum(
+            weight.numel() for weight in build(tiny_config(pair.model_type, shrinking=shrinking)).parameters()
+        )
+    if parameters > MOST_PARAMETERS:
+        message = f"{parameters / 1e6:.0f} million parameters"
+        raise ValueError(message)
 
 
 def reason_of(result: TargetResult) -> str | None:

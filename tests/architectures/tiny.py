@@ -6,7 +6,9 @@ are not made here: ``weights: random`` builds the model from the configuration.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +169,37 @@ CAPS: dict[str, int] = {
     **dict.fromkeys(("num_conv_pos_embedding_groups", "num_codevectors_per_group"), 4),
 }
 
+LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+MANY = 2**62
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """How far a configuration is made small: at most ``caps``, and widths divided, so that those that depend on each
+    other still fit.
+    """
+
+    caps: Mapping[str, int]
+    divisor: int = 1
+
+
+# Widths are what such a name says, unless it says that it counts or is a size of something else.
+_WIDTH = re.compile(
+    r"hidden|dim|width|channel|embd|d_model|embed|inter|ffn|d_ff|rank|mlp|features|inner|state_size|d_kv"
+)
+_NO_WIDTH = re.compile(
+    r"num|vocab|patch|kernel|image|ratio|factor|drop|layer|stride|group|position|token|window|^n_|codebook_size"
+)
+_ALL_HEADS = CAPS | {name: HEADS for name, cap in CAPS.items() if cap == HEADS // 2 and "heads" in name}
+_DEPTH = {name: cap for name, cap in CAPS.items() if cap in (LAYERS, VOCABULARY, POSITIONS) and "heads" not in name}
+_DEPTH |= dict.fromkeys(("num_experts", "n_routed_experts", "num_local_experts"), 8)
+# From the smallest on; the first that makes a model that runs is small enough.
+SHRINKINGS = (
+    Shrinking(CAPS),
+    Shrinking(_ALL_HEADS),
+    *(Shrinking(_DEPTH, divisor) for divisor in (16, 8, 4, 2, 1)),
+)
+
 # Ids of tokens, which defaults place far outside a tiny vocabulary.
 TOKEN_IDS: dict[str, int] = {
     "pad_token_id": PADDING,
@@ -196,9 +229,19 @@ DETR_PARTS: Settings = {
 
 SWIN_PARTS: Settings = {"embed_dim": 8, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4, "patch_size": 4}
 
+# Rotary frequencies of time, height and width, which the models' own code would have for larger heads.
+THIRDS: Settings = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}}
+HALF_OF_THIRDS: Settings = {
+    "rope_parameters": THIRDS["rope_parameters"] | {"mrope_section": [1, 1, 0], "partial_rotary_factor": 0.5}
+}
+
+# A time series has no length of its own; one number tells the time.
+TIME_SERIES: Settings = {"prediction_length": 8, "context_length": 16, "num_time_features": 1}
+
 # What a type needs beyond the rules: sizes that depend on each other, lists of one entry per layer, parts without a
 # default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
 OVERRIDES: dict[str, Settings] = {
+    "autoformer": TIME_SERIES,
     "big_bird": {"block_size": 4},
     "bigbird_pegasus": {"block_size": 4},
     "colpali": {"vlm_config": {"text_config": {"num_key_value_heads": HEADS // 2}}},
@@ -229,6 +272,7 @@ OVERRIDES: dict[str, Settings] = {
     "deepseek_v3": {"first_k_dense_replace": 1, "num_key_value_heads": HEADS},
     "detr": DETR_PARTS,
     "deit": {"encoder_stride": 8},
+    "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1, "first_k_dense_replace": 1},
     "donut-swin": SWIN_PARTS,
     "dpt": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3], "neck_hidden_sizes": [8, 16, 24, 32]},
     "cvt": {"embed_dim": [8, 24, 48], "depth": [1, 2, 3], "num_heads": [1, 3, 6]},
@@ -248,6 +292,20 @@ OVERRIDES: dict[str, Settings] = {
         "token_dropout": True,
         "emb_layer_norm_before": False,
     },
+    "glm46v": {"text_config": THIRDS},
+    "glm4v": {"text_config": THIRDS},
+    "glm4v_moe": {"text_config": HALF_OF_THIRDS},
+    "glm4v_moe_text": HALF_OF_THIRDS,
+    "glm4v_text": THIRDS,
+    "glm_image": {"text_config": THIRDS},
+    "glm_image_text": THIRDS,
+    "glm_ocr": {"text_config": THIRDS},
+    "glm_ocr_text": THIRDS,
+    "glmga": {"text_config": THIRDS},
+    "qwen2_5_vl": {"text_config": THIRDS},
+    "qwen2_5_vl_text": THIRDS,
+    "qwen2_vl": {"text_config": THIRDS},
+    "qwen2_vl_text": THIRDS,
     "glpn": {"hidden_sizes": [8, 16, 32, 32], "decoder_hidden_size": 16},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "groupvit": {"vision_config": {"depths": [1, 1, 1], "num_group_tokens": [8, 4, 0], "num_output_groups": [8, 4, 0]}},
@@ -262,16 +320,27 @@ OVERRIDES: dict[str, Settings] = {
         "out_features": ["stage2", "stage3", "stage4"],
     },
     "hiera": {"embed_dim": HEAD_SIZE},
+    # Half a chunk of the shortest sound.
+    "granite_speech5_ctc": {"encoder_config": {"context_size": 16}},
+    "granite_speech5_encoder": {"context_size": 16},
+    "hunyuan_v1_dense": {"head_dim": HEAD_SIZE},
+    "hunyuan_v1_moe": {"head_dim": HEAD_SIZE},
+    "hunyuan_vl": {"text_config": {"head_dim": HEAD_SIZE}},
+    "hunyuan_vl_text": {"head_dim": HEAD_SIZE},
+    "informer": TIME_SERIES,
     "layoutlmv3": {"coordinate_size": 6, "shape_size": 4, "input_size": 32, "patch_size": 8},
     "levit": {"hidden_sizes": [16, 24, 32], "key_dim": [8, 8, 8], "image_size": 224, "patch_size": 16},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     # A sixth of the hidden size for each side of a box.
     "lilt": {"hidden_size": 48},
     "maskformer": {
         "backbone_config": {"model_type": "swin", "image_size": 96, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
         "decoder_config": {"model_type": "detr"},
     },
+    "ministral": {"head_dim": HEAD_SIZE},
     "mobilenet_v1": {"depth_multiplier": 0.25},
     "mobilenet_v2": {"depth_multiplier": 0.25},
+    "mobilevitv2": {"image_size": 64, "width_multiplier": 0.25},
     "mobilevit": {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 16, 16, 24, 24, HIDDEN], "patch_size": 2},
     # Its attention has as many heads of keys as of queries, whatever the configuration says.
     "moonshine": {"encoder_num_key_value_heads": HEADS, "decoder_num_key_value_heads": HEADS},
@@ -326,6 +395,7 @@ OVERRIDES: dict[str, Settings] = {
         "decoder_start_token_id": BEGIN,
         "pad_token_id": PADDING,
     },
+    "time_series_transformer": TIME_SERIES,
     "vit": {"encoder_stride": 8},
     # So slow that random durations are more than one frame a token; and few samples a frame.
     "vits": {
@@ -343,57 +413,84 @@ OVERRIDES: dict[str, Settings] = {
 BESIDE: dict[str, dict[str, str]] = {"speecht5": {"vocoder": "speecht5_hifigan"}}
 
 
-def tiny_config(model_type: str, **changes: Any) -> PreTrainedConfig:
+def tiny_config(model_type: str, *, shrinking: Shrinking = SHRINKINGS[0], **changes: Any) -> PreTrainedConfig:
     """The configuration of a model of that type, of some ten thousand parameters where the type allows it.
 
     ``changes`` win over everything else; a mapping changes a part of the configuration.
     """
     from transformers import CONFIG_MAPPING
 
-    return CONFIG_MAPPING[model_type](**_merged(tiny_settings(model_type), changes))
+    return CONFIG_MAPPING[model_type](**_merged(tiny_settings(model_type, shrinking), changes))
 
 
-def write_tiny_config(model_type: str, folder: Path, **changes: Any) -> Path:
+def write_tiny_config(model_type: str, folder: Path, *, shrinking: Shrinking = SHRINKINGS[0], **changes: Any) -> Path:
     """Write that configuration's config.json into ``folder``, which is made; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    tiny_config(model_type, **changes).save_pretrained(folder)
+    tiny_config(model_type, shrinking=shrinking, **changes).save_pretrained(folder)
     for name, beside in BESIDE.get(model_type, {}).items():
         write_tiny_config(beside, folder / name)
     return folder
 
 
-def tiny_settings(model_type: str) -> Settings:
+def tiny_settings(model_type: str, shrinking: Shrinking = SHRINKINGS[0]) -> Settings:
     """What to call the type's configuration class with."""
     from transformers import CONFIG_MAPPING
 
     overrides = OVERRIDES.get(model_type, {})
-    parts = {name: _part(value) for name, value in overrides.items() if _names_a_type(value)}
+    parts = {name: _part(value, shrinking) for name, value in overrides.items() if _names_a_type(value)}
     default = CONFIG_MAPPING[model_type](**parts)
-    return _merged(_shrunk(default), overrides | parts)
+    return _merged(_shrunk(default, shrinking), overrides | parts)
 
 
-def _part(settings: Settings) -> Settings:
-    return _merged({"model_type": settings["model_type"], **tiny_settings(settings["model_type"])}, settings)
+def _part(settings: Settings, shrinking: Shrinking) -> Settings:
+    return _merged({"model_type": settings["model_type"], **tiny_settings(settings["model_type"], shrinking)}, settings)
 
 
 def _names_a_type(value: Any) -> bool:
     return isinstance(value, dict) and "model_type" in value
 
 
-def _shrunk(default: PreTrainedConfig) -> Settings:
+def _shrunk(default: PreTrainedConfig, shrinking: Shrinking) -> Settings:
     """The settings of a configuration that are larger than they need be, made small."""
     settings: Settings = {}
-    for name, value in default.to_dict().items():
-        part = getattr(default, name, None)
+    caps, divisor = shrinking.caps, shrinking.divisor
+    written = default.to_dict()
+    if divisor > 1 and written.get("out_features"):
+        # Others read its layers by number.
+        caps = {name: cap for name, cap in caps.items() if cap != LAYERS}
+    layers = next((written[name] for name in LAYER_COUNTS if isinstance(written.get(name), int)), 0)
+    for name, value in written.items():
+        part = getattr(default, name, None) if isinstance(value, dict) else None
         if isinstance(value, dict) and hasattr(part, "sub_configs"):
-            settings[name] = _shrunk_part(part)
+            settings[name] = _shrunk_part(part, shrinking)
         elif isinstance(value, dict) and "mrope_section" in value:
-            settings[name] = value | {"mrope_section": _rotary_thirds(value)}
+            thirds = _rotary_thirds(value) if divisor == 1 else _divided(value["mrope_section"], divisor)
+            settings[name] = value | {"mrope_section": thirds}
         elif name in TOKEN_IDS:
             settings |= _token_id(name, value, default)
-        elif name in CAPS and (small := _capped(value, CAPS[name])) != value:
+        elif isinstance(value, list) and LAYERS < layers == len(value):
+            small = [_capped(element, caps.get(name, MANY)) for element in value]
+            settings[name] = _of_each_kind(small if name in caps else _divided(small, divisor))
+        elif name in caps and (small := _capped(value, caps[name])) != value:
             settings[name] = small
+        elif divisor > 1 and _WIDTH.search(name) and not _NO_WIDTH.search(name):
+            settings[name] = _divided(value, divisor)
     return settings
+
+
+def _divided(value: Any, divisor: int) -> Any:
+    """A width, or several, divided; one that cannot be stays."""
+    if isinstance(value, (list, tuple)):
+        return [_divided(element, divisor) for element in value]
+    divides = isinstance(value, int) and not isinstance(value, bool) and value % divisor == 0
+    return value // divisor if divides else value
+
+
+def _of_each_kind(of_layers: list[Any]) -> list[Any]:
+    """As many of a list with an entry a layer as there are layers left: one of each kind, as long as there is room."""
+    firsts = {repr(entry): place for place, entry in reversed(list(enumerate(of_layers)))}
+    places = sorted(firsts.values())[:LAYERS]
+    return [of_layers[place] for place in (*places, *range(LAYERS))][:LAYERS]
 
 
 def _rotary_thirds(rope: Settings) -> list[int]:
@@ -402,10 +499,13 @@ def _rotary_thirds(rope: Settings) -> list[int]:
     return [pairs - pairs // 4 - pairs // 2 + pairs // 4, pairs // 4, pairs // 2 - pairs // 4]
 
 
-def _shrunk_part(part: PreTrainedConfig) -> Settings:
+def _shrunk_part(part: PreTrainedConfig, shrinking: Shrinking) -> Settings:
     from transformers import CONFIG_MAPPING
 
-    settings = _shrunk(part)
+    settings = _shrunk(part, shrinking)
+    if shrinking.divisor > 1:
+        # The whole may give its parts other sizes than they have alone.
+        settings = _merged(part.to_dict(), settings)
     if part.model_type in CONFIG_MAPPING:
         settings = _merged({"model_type": part.model_type, **settings}, OVERRIDES.get(part.model_type, {}))
     return settings

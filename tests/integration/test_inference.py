@@ -67,6 +67,27 @@ def test_a_model_of_unknown_inputs_says_what_was_tried() -> None:
     assert "pixel_values" in (error.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("model_type", "inputs"),
+    [
+        ("siglip2_vision_model", "pixel_values"),
+        ("mimi_encoder", "input_values[0: batch_size, 2: sequence_length]"),
+        ("lxmert", "input_ids[batch_size, sequence_length] attention_mask[batch_size, sequence_length] visual_feats"),
+        ("blip_2_qformer", "query_embeds[batch_size, sequence_length] encoder_hidden_states[batch_size]"),
+        ("canine", "input_ids[batch_size] attention_mask[batch_size]"),
+    ],
+)
+def test_inputs_of_their_own(model_type: str, inputs: str) -> None:
+    config = infer_onnx_config(tiny_model(model_type, "feature-extraction"), "feature-extraction")
+    assert signature(config).startswith(inputs)
+
+
+def test_patches_of_an_image_are_proven_for_one_grid_and_the_report_says_so(tmp_path: Path) -> None:
+    result = exported("qwen2_5_vl_vision", "feature-extraction", tmp_path)
+    assert result.verdict is Verdict.PASS
+    assert [note for note in result.notes if "grid_thw fixed" in note]
+
+
 def exported(model_type: str, task: str, folder: Path) -> TargetResult:
     model = write_tiny_config(model_type, folder / "model")
     request = Request(name="it", model=str(model), destination=folder / "onnx", weights="random", task=task)

@@ -8,6 +8,7 @@ from onnx_export_action.export.declaring import declared_notes, declared_onnx_co
 from onnx_export_action.export.inference import infer_onnx_config
 from onnx_export_action.export.user_class import user_onnx_config
 from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.onnx_config.inferred import InferredOnnxConfig
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.other_libraries import SENTENCE_CLIP, SENTENCE_MODEL
 from onnx_export_action.project.plan import Job
@@ -46,7 +47,13 @@ def configuration_notes(job: Job, onnx_config: OnnxConfig) -> list[str]:
     notes = _sentence_notes(job, onnx_config)
     if job.declaration:
         return notes + declared_notes(job.declaration, onnx_config)
-    return [*notes, INFERRED_NOTE] if is_inferred(job) else notes
+    return notes + inferred_notes(onnx_config) if is_inferred(job) else notes
+
+
+def inferred_notes(onnx_config: OnnxConfig) -> list[str]:
+    """What the report says of a configuration that was inferred."""
+    fixed = onnx_config.fixed_arguments if isinstance(onnx_config, InferredOnnxConfig) else ()
+    return [INFERRED_NOTE, *(f"the file holds {name} fixed, as one call of the model has it" for name in fixed)]
 
 
 def _sentence_notes(job: Job, onnx_config: OnnxConfig) -> list[str]:

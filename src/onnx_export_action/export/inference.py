@@ -30,7 +30,9 @@ from onnx_export_action.onnx_config.inferred import (
     SUBJECTS,
     Facts,
     InferredOnnxConfig,
+    NormalizedAnyConfig,
 )
+from onnx_export_action.onnx_config.inferred_inputs import call_forms
 from onnx_export_action.onnx_config.modalities import (
     TextDecoderOnnxConfig,
     TextDecoderWithPositionIdsOnnxConfig,
@@ -148,8 +150,28 @@ def _facts(model: Any, task: str, declared: Sequence[Facts] | None) -> Facts:
 
 
 def _candidates(model: Any) -> Iterator[Facts]:
-    """Inputs to try: everything that ``forward`` takes first, then the main one alone, then each."""
+    """Inputs to try: what is usual before what is special, unless the model cannot do without something special."""
     parameters = inspect.signature(model.forward).parameters
+    needed = {
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+    groups = [_usual_candidates(model, parameters), _special_candidates(model, parameters, needed)]
+    return itertools.chain(*(groups if needed <= {*SUBJECTS, *COMPANIONS} else reversed(groups)))
+
+
+def _special_candidates(model: Any, parameters: Mapping[str, Any], needed: set[str]) -> Iterator[Facts]:
+    """The forms of calls that ``forward`` has all names of, and that give it all that it needs."""
+    for form in call_forms(NormalizedAnyConfig(model.config)):
+        names = {*form.inputs, *form.constants}
+        if names <= set(parameters) and needed <= names:
+            yield Facts({name: {} for name in form.inputs}, generators=form.generators, constants=form.constants)
+
+
+def _usual_candidates(model: Any, parameters: Mapping[str, Any]) -> Iterator[Facts]:
+    """Everything that ``forward`` takes first, then the main one alone, then each."""
     known = [name for name in SUBJECTS if name in parameters]
     main = [name for name in (getattr(model, "main_input_name", None),) if name in known]
     companions = [name for name in COMPANIONS if name in parameters]
@@ -221,8 +243,10 @@ class _Model:
             inputs[emptied] = torch.zeros_like(inputs[emptied])
         accepted = inspect.signature(self._model.forward).parameters
         constant = {"use_cache": False, "return_dict": True}
+        arguments = onnx_config.extra_forward_arguments
+        arguments |= {name: value for name, value in constant.items() if name in accepted}
         with torch.inference_mode():
-            outputs = self._model(**inputs, **{name: value for name, value in constant.items() if name in accepted})
+            outputs = self._model(**inputs, **arguments)
         self._inputs = {name: tuple(value.shape) for name, value in inputs.items()}
         return dict(_tensors(outputs))
 

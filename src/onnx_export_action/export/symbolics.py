@@ -25,13 +25,20 @@ def register_missing_operators() -> None:
         "aten::diff": _diff,
         "aten::mul": _mul,
         "aten::cumsum": _cumsum,
-        "aten::scaled_dot_product_attention": symbolic_opset14.scaled_dot_product_attention,
+        "aten::expm1": _expm1,
+        "aten::isin": _isin,
+        "aten::linalg_solve_triangular": _solve_triangular,
+        "aten::rms_norm": _rms_norm,
+        "aten::scaled_dot_product_attention": _attention,
     }
     for name, symbolic in operators.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, _FIRST_OPSET)
     # The tracer's own translations begin at opsets 12 and 13, and the newest that is not too new wins.
     torch.onnx.register_custom_op_symbolic("aten::unfold", _unfold, 12)
     torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, 13)
+    torch.onnx.register_custom_op_symbolic("aten::scaled_dot_product_attention", _attention, 14)
+    torch.onnx.register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize_by_triangles, _FIRST_OPSET)
+    torch.onnx.register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize_by_cubics, _FIRST_OPSET)
 
 
 def _copy(g: Any, target: Any, source: Any, _: Any) -> Any:
@@ -134,8 +141,180 @@ def _unfold(g: Any, tensor: Any, axis: int, size: int, step: int) -> Any:
     return unfolded
 
 
+def _expm1(g: Any, tensor: Any) -> Any:
+    """``torch.expm1`` near zero too: 2 sinh(x / 2) exp(x / 2), where exp(x) - 1 would lose the digits of x."""
+    half = g.op("Mul", tensor, _number(g, 0.5))
+    doubled = g.op("Mul", g.op("Sinh", half), _number(g, 2.0))
+    return g.op("Mul", doubled, g.op("Exp", half))
+
+
+@symbolic_helper.parse_args("v", "v", "b", "b")
+def _isin(g: Any, elements: Any, wanted: Any, _: bool, invert: bool) -> Any:
+    """``torch.isin``: each element beside each of a row of wanted ones."""
+    ends = g.op("Constant", value_t=torch.tensor([-1], dtype=torch.int64))
+    row = g.op("Reshape", wanted, ends)
+    equal = g.op("Equal", symbolic_helper._unsqueeze_helper(g, elements, [-1]), row)
+    counts = g.op("Cast", equal, to_i=torch.onnx.JitScalarType.INT64.onnx_type())
+    found = symbolic_helper._reducesum_helper(g, counts, axes_i=[-1], keepdims_i=0)
+    found = g.op("Cast", found, to_i=torch.onnx.JitScalarType.BOOL.onnx_type())
+    return g.op("Not", found) if invert else found
+
+
+@symbolic_helper.parse_args("v", "v", "b", "b", "b")
+def _solve_triangular(g: Any, matrix: Any, right: Any, upper: bool, left: bool, unitriangular: bool) -> Any:
+    """``torch.linalg.solve_triangular`` for a triangle of known size, as gated delta rules solve their chunks.
+
+    With the diagonal D taken out, the triangle is D (I - N) and N is nilpotent: its inverse is the product of
+    I + N^(2^k), which is exact once 2^k reaches the size.
+    """
+    size = symbolic_helper._get_tensor_dim_size(matrix, -1)
+    if size is None or not left:
+        return symbolic_helper._unimplemented("linalg_solve_triangular", "the size is not known, or it is on the right")
+    eye = g.op("Constant", value_t=torch.eye(size))
+    strict = g.op("Constant", value_t=torch.ones(size, size).triu(1) if upper else torch.ones(size, size).tril(-1))
+    nilpotent = g.op("Neg", g.op("Mul", matrix, strict))
+    if not unitriangular:
+        diagonal = symbolic_helper._reducesum_helper(g, g.op("Mul", matrix, eye), axes_i=[-1], keepdims_i=1)
+        nilpotent, right = g.op("Div", nilpotent, diagonal), g.op("Div", right, diagonal)
+    solved = right
+    power = nilpotent
+    for step in range(max(1, (size - 1).bit_length())):
+        if step:
+            power = g.op("MatMul", power, power)
+        solved = g.op("Add", solved, g.op("MatMul", power, solved))
+    return solved
+
+
+@symbolic_helper.parse_args("v", "is", "v", "f")
+def _rms_norm(g: Any, tensor: Any, sizes: list[int], weight: Any, epsilon: float | None) -> Any:
+    """``torch.nn.functional.rms_norm``: divided by the root of the mean square over the last axes."""
+    axes = list(range(-len(sizes), 0))
+    squares = g.op("Mul", tensor, tensor)
+    if g.opset < _AXES_ARE_INPUTS:
+        mean = g.op("ReduceMean", squares, axes_i=axes, keepdims_i=1)
+    else:
+        mean = g.op("ReduceMean", squares, _whole_numbers(g, axes), keepdims_i=1)
+    smallest = torch.finfo(torch.float32).eps if epsilon is None else epsilon
+    root = g.op("Sqrt", g.op("Add", mean, _number(g, smallest)))
+    normed = g.op("Div", tensor, root)
+    return normed if symbolic_helper._is_none(weight) else g.op("Mul", normed, weight)
+
+
+@symbolic_helper.parse_args("v", "v", "v", "v", "f", "b", "v", "b")
+def _attention(
+    g: Any, query: Any, key: Any, value: Any, mask: Any, dropout: float, is_causal: bool, scale: Any, enable_gqa: bool
+) -> Any:
+    """Attention as one operator, also with fewer heads of keys than of queries, which the tracer itself refuses."""
+    if enable_gqa:
+        heads = symbolic_helper._get_tensor_dim_size(query, -3)
+        key, value = _for_all_heads(g, key, heads), _for_all_heads(g, value, heads)
+    return symbolic_opset14.scaled_dot_product_attention.__wrapped__(
+        g, query, key, value, mask, dropout, is_causal, scale
+    )
+
+
+def _for_all_heads(g: Any, tensor: Any, heads: int | None) -> Any:
+    """(batch, fewer heads, length, size) with each head as often as there are queries for it."""
+    fewer = symbolic_helper._get_tensor_dim_size(tensor, -3)
+    if heads is None or fewer is None:
+        return symbolic_helper._unimplemented("scaled_dot_product_attention", "the number of heads is not known")
+    tiles = _whole_numbers(g, [1, 1, heads // fewer, 1, 1])
+    repeated = g.op("Tile", symbolic_helper._unsqueeze_helper(g, tensor, [2]), tiles)
+    sizes = g.op("Concat", *(_sized(g, tensor, heads, axis) for axis in range(4)), axis_i=0)
+    shaped = g.op("Reshape", repeated, sizes)
+    shaped.setType(tensor.type().with_sizes([None, heads, None, symbolic_helper._get_tensor_dim_size(tensor, -1)]))
+    return shaped
+
+
+def _sized(g: Any, tensor: Any, heads: int, axis: int) -> Any:
+    if axis == 1:
+        return _whole_numbers(g, [heads])
+    return g.op("Gather", g.op("Shape", tensor), _whole_numbers(g, [axis]))
+
+
+def _resize_by_triangles(g: Any, image: Any, sizes: Any, align_corners: Any, *_: Any) -> Any:
+    return _resize_smoothly(g, image, sizes, align_corners, _triangle, 1.0)
+
+
+def _resize_by_cubics(g: Any, image: Any, sizes: Any, align_corners: Any, *_: Any) -> Any:
+    return _resize_smoothly(g, image, sizes, align_corners, _cubic, 2.0)
+
+
+def _resize_smoothly(g: Any, image: Any, sizes: Any, align_corners: Any, weigh: Any, support: float) -> Any:
+    """``interpolate(antialias=True)``: (batch, channels, height, width), a product with a matrix for each side.
+
+    Not ONNX' own Resize with ``antialias``: ONNX Runtime 1.31 gives other values than PyTorch when it shrinks.
+    """
+    if symbolic_helper._maybe_get_const(align_corners, "b"):
+        return symbolic_helper._unimplemented("_upsample_2d_aa", "corners are aligned")
+    if symbolic_helper._is_packed_list(sizes):
+        height, width = (_as_row(g, size) for size in symbolic_helper._unpack_list(sizes))
+    else:
+        height, width = (g.op("Gather", sizes, _whole_numbers(g, [side])) for side in (0, 1))
+    shape = g.op("Shape", image)
+    of_height, of_width = (g.op("Gather", shape, _whole_numbers(g, [axis])) for axis in (2, 3))
+    rows = _smoothing_weights(g, of_height, height, weigh, support)
+    columns = _smoothing_weights(g, of_width, width, weigh, support)
+    resized = g.op("MatMul", rows, g.op("MatMul", image, g.op("Transpose", columns, perm_i=[1, 0])))
+    resized.setType(image.type().with_sizes([None] * 4))
+    return resized
+
+
+def _smoothing_weights(g: Any, before: Any, after: Any, weigh: Any, support: float) -> Any:
+    """What each pixel of a side gives to each of the resized side: (after, before), float32.
+
+    ``compute_index_ranges_weights`` of PyTorch 2.13's ``UpSampleKernel.cpp``, for all pixels at once: those beyond the
+    filter's support have no weight.
+    """
+    kind = torch.onnx.JitScalarType.FLOAT.onnx_type()
+    scale = g.op("Div", g.op("Cast", before, to_i=kind), g.op("Cast", after, to_i=kind))
+    stretched = g.op("Max", scale, _number(g, 1.0))
+    middles = g.op("Mul", g.op("Add", _counted(g, after, kind), _number(g, 0.5)), scale)
+    pixels = g.op("Add", _counted(g, before, kind), _number(g, 0.5))
+    apart = g.op("Sub", pixels, symbolic_helper._unsqueeze_helper(g, middles, [1]))
+    distance = g.op("Abs", g.op("Div", apart, stretched))
+    inside = g.op("Cast", g.op("Less", distance, _number(g, support)), to_i=kind)
+    weights = g.op("Mul", weigh(g, distance), inside)
+    return g.op("Div", weights, symbolic_helper._reducesum_helper(g, weights, axes_i=[1], keepdims_i=1))
+
+
+def _counted(g: Any, size: Any, kind: int) -> Any:
+    """0, 1, 2 ... below a size."""
+    end = symbolic_helper._squeeze_helper(g, size, [0])
+    return g.op("Cast", g.op("Range", _whole_numbers(g, 0), end, _whole_numbers(g, 1)), to_i=kind)
+
+
+def _triangle(g: Any, distance: Any) -> Any:
+    return g.op("Sub", _number(g, 1.0), distance)
+
+
+def _cubic(g: Any, distance: Any) -> Any:
+    """Keys' cubic with a = -0.5, as Pillow and ``HelperInterpCubic::aa_filter`` of PyTorch have it."""
+    near = _polynomial(g, distance, (1.5, -2.5, 0.0, 1.0))
+    far = _polynomial(g, distance, (-0.5, 2.5, -4.0, 2.0))
+    return g.op("Where", g.op("Less", distance, _number(g, 1.0)), near, far)
+
+
+def _polynomial(g: Any, tensor: Any, coefficients: tuple[float, ...]) -> Any:
+    """By Horner's rule, the highest power's coefficient first."""
+    value = _number(g, coefficients[0])
+    for coefficient in coefficients[1:]:
+        value = g.op("Add", g.op("Mul", value, tensor), _number(g, coefficient))
+    return value
+
+
+def _number(g: Any, value: float) -> Any:
+    return g.op("Constant", value_t=torch.tensor(value, dtype=torch.float32))
+
+
+def _as_row(g: Any, size: Any) -> Any:
+    return g.op("Reshape", size, _whole_numbers(g, [1]))
+
+
 def _whole_numbers(g: Any, value: int | list[int]) -> Any:
     return g.op("Constant", value_t=torch.tensor(value, dtype=torch.int64))
 
 
 _TO_THE_END = 2**63 - 1
+# From this opset on the axes of reductions are an input.
+_AXES_ARE_INPUTS = 18

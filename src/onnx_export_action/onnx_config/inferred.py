@@ -44,6 +44,10 @@ GENERATOR_SETS: tuple[tuple[type[DummyInputGenerator], ...], ...] = (
 class NormalizedAnyConfig(NormalizedTextAndVisionConfig):
     """Names of any model: the whole configuration's, else those of a part that has them."""
 
+    def _derived(self, name: str) -> Any:
+        # Models of characters hash them and have no vocabulary.
+        return self.get("num_hash_buckets") if name == "vocab_size" else super()._derived(name)
+
     def _roots(self, name: str) -> list[Any]:
         parts = [getattr(self.config, part, None) for part in getattr(type(self.config), "sub_configs", {})]
         own = super()._roots(name)
@@ -52,12 +56,16 @@ class NormalizedAnyConfig(NormalizedTextAndVisionConfig):
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a model: the inputs and outputs of one file with the axes that vary, and the sizes it takes."""
+    """What is known of a model: the inputs and outputs of one file with the axes that vary, and the sizes it takes.
+
+    ``constants`` are arguments of every call, whole numbers in lists, that the file holds fixed.
+    """
 
     inputs: AxesMapping
     outputs: AxesMapping = field(default_factory=dict)
     limits: Mapping[str, ShapeLimit] = field(default_factory=dict)
     generators: Sequence[type[DummyInputGenerator]] = GENERATORS
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
 
 class InferredOnnxConfig(OnnxConfig):
@@ -79,6 +87,18 @@ class InferredOnnxConfig(OnnxConfig):
     def outputs(self) -> Axes:
         """The outputs that the model gave, and the axes that moved with those of inputs."""
         return OrderedDict((name, dict(axes)) for name, axes in self._facts.outputs.items())
+
+    @property
+    def extra_forward_arguments(self) -> dict[str, object]:
+        """The arguments that are the same in every call, as int64 tensors."""
+        import torch
+
+        return {name: torch.tensor(value, dtype=torch.int64) for name, value in self._facts.constants.items()}
+
+    @property
+    def fixed_arguments(self) -> tuple[str, ...]:
+        """The names of those arguments."""
+        return tuple(self._facts.constants)
 
     def shape_limits(self) -> dict[str, ShapeLimit]:
         """The sizes that the model took."""
