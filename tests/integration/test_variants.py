@@ -85,10 +85,10 @@ def test_a_variant_keeps_its_callers(text_export: tuple[Path, TargetResult]) -> 
 
 
 def wrong_scale(tensor: onnx.TensorProto) -> bool:
-    """One quantised weight's scales are half as large again."""
-    if not tensor.name.endswith("_scale") and not tensor.name.endswith("_scales"):
+    """One quantised weight's scales are a tenth larger."""
+    if not tensor.name.endswith(("_scale", "_scales", "_absmax")):
         return False
-    _set(tensor, onnx.numpy_helper.to_array(tensor) * np.float32(1.5))
+    _set(tensor, onnx.numpy_helper.to_array(tensor) * np.float32(1.1))
     return True
 
 
@@ -105,8 +105,22 @@ def _set(tensor: onnx.TensorProto, values: np.ndarray[Any, Any]) -> None:
     tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
 
 
-@pytest.mark.parametrize("variant", ["int8"])
-@pytest.mark.parametrize("fault", [wrong_scale, shuffled_weight])
+def other_weight(tensor: onnx.TensorProto) -> bool:
+    """One weight of 16 bits is a twentieth larger."""
+    if tensor.data_type not in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16) or len(tensor.dims) != 2:
+        return False
+    values = onnx.numpy_helper.to_array(tensor)
+    _set(tensor, (values.astype(np.float32) * 1.05).astype(values.dtype))
+    return True
+
+
+@pytest.mark.parametrize(
+    ("variant", "fault"),
+    [
+        *((variant, fault) for variant in ("int8", "q4", "bnb4") for fault in (wrong_scale, shuffled_weight)),
+        *((variant, other_weight) for variant in ("fp16", "bf16")),
+    ],
+)
 def test_a_broken_variant_fails_and_says_why(
     text_export: tuple[Path, TargetResult],
     checkpoint: CheckpointFactory,
@@ -117,7 +131,7 @@ def test_a_broken_variant_fails_and_says_why(
     folder = Path(shutil.copytree(text_export[0], tmp_path / "bert"))
     path = folder / variant_path("onnx/model.onnx", variant)
     model = onnx.load(path)
-    weights = [tensor for tensor in model.graph.initializer if "attention" in tensor.name or "MatMul" in tensor.name]
+    weights = [tensor for tensor in model.graph.initializer if "layer.1.attention.output.dense" in tensor.name]
     assert any(fault(tensor) for tensor in weights)
     onnx.save(model, path)
     for other in (folder / "onnx").iterdir():
@@ -128,7 +142,7 @@ def test_a_broken_variant_fails_and_says_why(
     broken = files[path.relative_to(folder).as_posix()]
     assert broken.verdict is Verdict.FAIL
     assert broken.failure is not None
-    assert broken.failure.message
+    assert "layer.1.attention.output.dense.weight" in broken.failure.message
 
 
 def test_a_declared_demand_that_a_variant_cannot_meet_fails_it_alone(

@@ -29,3 +29,9 @@ def variant_path(path: str, variant: str) -> str:
     """The path of a variant of the fp32 file ``path``: of ``onnx/model.onnx`` q8 is ``onnx/model_quantized.onnx``."""
     source = PurePosixPath(path)
     return source.with_name(f"{source.stem}{_SUFFIXES[variant]}{source.suffix}").as_posix()
+
+
+def reference_path(path: str, variant: str) -> str:
+    """The path of the fp32 file that the ``variant`` at ``path`` was made from."""
+    made = PurePosixPath(path)
+    return made.with_name(f"{made.stem.removesuffix(_SUFFIXES[variant])}{made.suffix}").as_posix()

@@ -21,7 +21,7 @@ from onnx_export_action.export.outcome import MERGED_DECODER
 from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.onnx_reader import Value
 from onnx_export_action.project.plan import OutputTolerance
-from onnx_export_action.project.variants import REFERENCE_VARIANT, variant_path
+from onnx_export_action.project.variants import REFERENCE_VARIANT, reference_path, variant_path
 from onnx_export_action.results import (
     AxisResult,
     CaseOutputResult,
@@ -59,6 +59,7 @@ from onnx_export_action.validation.records import (
     joined,
 )
 from onnx_export_action.validation.similarity import sample_similarities
+from onnx_export_action.validation.stored_weights import misstored_weights
 from onnx_export_action.validation.task_metrics import SPEECH, Answer, WordErrors, task_metrics_of
 from onnx_export_action.validation.tolerance import DeclaredTolerances, Tolerance, tolerance_of
 
@@ -243,6 +244,16 @@ class _Check:
         self._task_metrics = {record.name: task_metrics_of(record) for record in records}
         self._similarities: list[SimilarityResult] = []
 
+    def _misstored(self) -> Failure | None:
+        """Whether a variant's weights are not those of the fp32 file beside it."""
+        variant = self._asked.variant
+        exact = self._path.with_name(reference_path(self._path.name, variant))
+        if variant == REFERENCE_VARIANT or not exact.is_file():
+            return None
+        problem = misstored_weights(self._path, exact)
+        hint = "the file is damaged, or of another model: make it again"
+        return None if problem is None else _failure(problem, hint, Cause.VALUES)
+
     def _declared(self, output: str, user: DeclaredTolerances) -> OutputTolerance:
         if self._asked.variant == REFERENCE_VARIANT:
             return user.tolerance.get(output, user.default_tolerance)
@@ -262,8 +273,10 @@ class _Check:
         result.similarities = self._similarities
         result.task_metrics = [one for metrics in self._task_metrics.values() for m in metrics for one in m.results()]
         self._generate(result)
-        result.failure = _worst(result, self._facts.active_dropouts)
-        if any(case.verdict is not Verdict.PASS for case in result.cases) and result.failure is not None:
+        misstored = self._misstored()
+        result.failure = misstored or _worst(result, self._facts.active_dropouts)
+        failing = any(case.verdict is not Verdict.PASS for case in result.cases)
+        if failing and result.failure is not None and misstored is None:
             diagnosis = diagnose(self._tried(result.cases), self._file())
             result.failure.cause, result.failure.hint = diagnosis.cause, diagnosis.hint
         result.verdict = Verdict.PASS if result.failure is None else Verdict.FAIL

@@ -14,17 +14,12 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from onnx_export_action.validation.normal_float import NF4_LEVELS
+
 _SMALLEST_BFLOAT16 = 1024  # elements; smaller tensors stay as they are in these files
 _LARGEST_FLOAT16 = 65504.0
 _MASK_FILL = 1e30  # numbers beyond it mean minus infinity, and become the lowest float16
 _Q4_BLOCK, _BNB4_BLOCK = 32, 64
-# Levels of NormalFloat, Appendix E of https://arxiv.org/abs/2305.14314.
-_NF4_LEVELS = (
-    *(-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453),
-    *(-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0),
-    *(0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224),
-    *(0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0),
-)
 
 Rounding = Callable[[torch.Tensor], torch.Tensor]
 
@@ -207,7 +202,7 @@ def _q4(rows: torch.Tensor) -> torch.Tensor:
 def _bnb4(rows: torch.Tensor) -> torch.Tensor:
     blocks, _ = _in_blocks(rows.reshape(1, -1), _BNB4_BLOCK)
     scale = blocks.abs().amax(dim=-1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    levels = torch.tensor(_NF4_LEVELS)
+    levels = torch.tensor(NF4_LEVELS)
     borders = (levels[1:] + levels[:-1]) / 2
     rounded = levels[torch.bucketize(blocks / scale, borders)] * scale
     return rounded.reshape(-1)[: rows.numel()].reshape(rows.shape)
