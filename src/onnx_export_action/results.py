@@ -272,6 +272,7 @@ class FileResult(_Struct):
     """One ONNX file: what it is and whether it computes what PyTorch computes.
 
     ``external_sha256`` is of the weights beside it, which a file beyond 2 GB has; ``bytes`` counts both.
+    ``call_ms`` is the median of one call of a small batch, of targets with variants, to compare these with each other.
     ``operators`` counts the nodes of each operator.
     """
 
@@ -292,6 +293,7 @@ class FileResult(_Struct):
     similarities: list[SimilarityResult] = []
     generation: GenerationResult | None = None
     latency: LatencyResult | None = None
+    call_ms: float | None = None
     failure: Failure | None = None
 
     @property

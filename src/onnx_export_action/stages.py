@@ -579,6 +579,7 @@ def _candidate_file(file: OnnxFileRecord, folder: Path, job: Job) -> CandidateFi
         sha256=file.sha256,
         variant=file.variant,
         declared=job.variant_tolerance.get(file.variant, {}),
+        timed=len(job.variants) > 1,
     )
 
 

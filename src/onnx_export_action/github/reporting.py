@@ -195,7 +195,7 @@ def _digest(outcome: Outcome) -> str:
 
 
 def _without_times(result: TargetResult) -> TargetResult:
-    files = [msgspec.structs.replace(file, latency=None) for file in result.files]
+    files = [msgspec.structs.replace(file, latency=None, call_ms=None) for file in result.files]
     return msgspec.structs.replace(result, timings={}, peak_rss_bytes=None, files=files)
 
 

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
 
+from onnx_export_action.project.variants import REFERENCE_VARIANT
 from onnx_export_action.report import figures
 from onnx_export_action.report.compare import Difference, FileChange, compare
 from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, code, html_code, visible
 from onnx_export_action.report.failures import TargetFailure, shape_words, target_failure, warnings
+from onnx_export_action.report.variants import variant_rows
 from onnx_export_action.report.verdicts import (
     State,
     file_state,
@@ -51,6 +53,7 @@ _WORDS = {
     "failures": ("failure", "failures"),
     "changes": ("change", "changes"),
     "warnings": ("remark", "remarks"),
+    "variants": ("variant", "variants"),
     "generations": ("generation", "generations"),
     "similarities": ("pair of sentences", "pairs of sentences"),
     "versions": ("set of versions", "sets of versions"),
@@ -87,6 +90,7 @@ class ReportView:
     failures: Sequence[TargetFailure] = ()
     changes: Sequence[Markdown] = ()
     warnings: Sequence[Markdown] = ()
+    variants: Sequence[Markdown] = ()
     generations: Sequence[Markdown] = ()
     similarities: Sequence[Markdown] = ()
     versions: Sequence[Markdown] = ()
@@ -109,8 +113,14 @@ def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -
         failures=[target_failure(result) for result in wrong],
         changes=[_change_row(change) for change in changes],
         warnings=[warning for result in worst_first for warning in warnings(result)],
+        variants=[row for result in worst_first for row in variant_rows(result)],
         generations=[bullet for result, file in files for bullet in _generation(result, file)],
-        similarities=[_similarity_row(result, pair) for result, file in files for pair in file.similarities],
+        similarities=[
+            _similarity_row(result, pair)
+            for result, file in files
+            if file.variant == REFERENCE_VARIANT
+            for pair in file.similarities
+        ],
         versions=list(_versions(results)),
         case_tables=[_case_table(result, file) for result, file in files if file.outputs or file.cases],
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import statistics
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -69,6 +70,7 @@ _LOSS_HINT = (
 )
 USE_CACHE_BRANCH = "use_cache_branch"
 _FATAL_ONLY = 4
+_FEWEST_CALLS, _MOST_CALLS, _TIMED_SECONDS = 3, 50, 0.3
 _MOST_NAMES = 4
 
 
@@ -273,6 +275,7 @@ class _Check:
         result.similarities = self._similarities
         result.task_metrics = [one for metrics in self._task_metrics.values() for m in metrics for one in m.results()]
         self._generate(result)
+        result.call_ms = self._milliseconds(result) if self._asked.timed else None
         misstored = self._misstored()
         result.failure = misstored or _worst(result, self._facts.active_dropouts)
         failing = any(case.verdict is not Verdict.PASS for case in result.cases)
@@ -280,6 +283,19 @@ class _Check:
             diagnosis = diagnose(self._tried(result.cases), self._file())
             result.failure.cause, result.failure.hint = diagnosis.cause, diagnosis.hint
         result.verdict = Verdict.PASS if result.failure is None else Verdict.FAIL
+
+    def _milliseconds(self, result: FileResult) -> float | None:
+        """The median of one call of the first case."""
+        record, case = self._records[-1], self._records[-1].cases[0]
+        if any(one.message and one.message.startswith(STOPPED) for one in result.cases):
+            return None
+        inputs, outputs = self._inputs(case), list(record.outputs)
+        seconds: list[float] = []
+        while len(seconds) < _FEWEST_CALLS or (len(seconds) < _MOST_CALLS and sum(seconds) < _TIMED_SECONDS):
+            started = time.perf_counter()
+            self._run(record, inputs, outputs)
+            seconds.append(time.perf_counter() - started)
+        return 1000 * statistics.median(seconds)
 
     def _tried(self, checked: list[CaseResult]) -> list[Tried]:
         cases = [(record, case) for record in self._records for case in record.cases]

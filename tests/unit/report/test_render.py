@@ -24,6 +24,7 @@ from onnx_export_action.results import (
     LatencyResult,
     ModelInfo,
     OutputResult,
+    QualityResult,
     SimilarityResult,
     Stage,
     TargetResult,
@@ -290,6 +291,33 @@ def test_similarities_stand_side_by_side() -> None:
     assert [cell.text for cell in table[0]] == ["Target", "First", "Second", "PyTorch", "ONNX"]
     assert [cell.text for cell in table[1][3:]] == ["0.8123", "0.8124"]
     assert table[1][1].code == ["A man eats."]
+
+
+def test_variants_stand_beside_fp32_with_what_they_save_and_cost() -> None:
+    exact = file(call_ms=10.0, outputs=[output(sqnr_db=120.0, cosine=0.9999999)])
+    quality = QualityResult(min_sqnr_db=11.0, cost_db=15.0, source="calibrated")
+    noisy = output(sqnr_db=14.25, cosine=0.98, argmax_agreement=0.975, quality=quality)
+    q8 = file(
+        Verdict.FAIL,
+        path="onnx/model_quantized.onnx",
+        variant="q8",
+        bytes=exact.bytes // 4,
+        call_ms=4.0,
+        outputs=[noisy],
+        generation=GenerationResult(prompts=2, tokens=32, equal=True, token_agreement=0.5),
+        similarities=[SimilarityResult(first="a", second="b", torch=0.5, onnx=0.25)],
+    )
+    shown = page(target(verdict=Verdict.FAIL, files=[exact, q8]))
+    table = next(table for table in shown.tables if "Variant" in [cell.text for cell in table[0]])
+    rows = {row[3].code[0]: [cell.text.replace("\u00a0", " ") for cell in row] for row in table[1:]}
+    assert rows["fp32"][4:7] == ["90.9 MB", "10.00 ms", "120 dB"]
+    assert rows["q8"][4:] == [
+        *("22.7 MB (×0.25)", "4.00 ms (×0.40)", "14.2 dB", "11 dB", "0.980000", "97.5 %", "50 %", "0.2500"),
+    ]
+
+
+def test_no_table_of_variants_without_variants() -> None:
+    assert "Variants compared" not in page(target()).text
 
 
 def test_generation_is_told() -> None:
