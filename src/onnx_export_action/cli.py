@@ -118,7 +118,9 @@ def _model_options(command: Command) -> Command:
         click.option(
             "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of inputs and weights."
         ),
-        click.option("--samples", type=click.Path(path_type=Path), help="Real texts: a .jsonl, .csv or .txt file."),
+        click.option(
+            "--samples", type=click.Path(path_type=Path), help="Real inputs: a .jsonl, .csv or .txt file, or a folder."
+        ),
         click.option("--atol", type=click.FloatRange(0.0, min_open=True), help="Absolute tolerance of every output."),
         click.option("--rtol", type=click.FloatRange(0.0), help="Relative tolerance of every output."),
         click.option("--trust-remote-code", is_flag=True, help="Run Python code from the model's repository."),

@@ -51,6 +51,7 @@ from onnx_export_action.project.other_libraries import (
     embeds_sentences,
 )
 from onnx_export_action.project.plan import Declaration, Job, OutputTolerance
+from onnx_export_action.project.sample_files import read_samples
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, variant_path
 from onnx_export_action.results import (
@@ -150,6 +151,8 @@ def plan_job(request: Request) -> Job:
     task = _task(request, model_type, config)
     if request.weights == "load":
         weight_files(folder.path)
+    if request.samples is not None:
+        read_samples(request.samples)  # their mistakes are known before anything is loaded
     return Job(
         name=request.name,
         source=request.model,

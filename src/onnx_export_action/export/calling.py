@@ -53,14 +53,15 @@ class ModelCall:
 
 
 class FlatModel(torch.nn.Module):
-    """A model behind the flat signature of one ONNX file."""
+    """A model behind the flat signature of one ONNX file; the model is not given the input ``left_out``."""
 
-    def __init__(self, model: torch.nn.Module, onnx_config: OnnxConfig) -> None:
+    def __init__(self, model: torch.nn.Module, onnx_config: OnnxConfig, left_out: str | None = None) -> None:
         super().__init__()
         self.model = model
         # The tracer restores each module's mode from this one: a fresh wrapper would switch dropout on.
         self.training = model.training
         self._onnx_config = onnx_config
+        self._left_out = left_out
         self._input_names = list(onnx_config.inputs)
         self._output_names = list(onnx_config.outputs)
         self._with_cache_output = any(_PRESENT_NAME.fullmatch(name) for name in self._output_names)
@@ -68,6 +69,7 @@ class FlatModel(torch.nn.Module):
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Call the model: one tensor per ONNX input in order, one per ONNX output in order."""
         inputs = dict(zip(self._input_names, tensors, strict=True))
+        inputs.pop(self._left_out or "", None)
         return self._flat_outputs(self._call(inputs))
 
     def _call(self, inputs: dict[str, torch.Tensor]) -> Any:

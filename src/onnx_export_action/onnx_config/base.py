@@ -185,6 +185,11 @@ class OnnxConfig(ABC):
         return OrderedDict((name, self._axes_in_use(axes)) for name, axes in TASK_OUTPUTS[self.task].items())
 
     @property
+    def normalized_config(self) -> NormalizedConfig:
+        """The model's configuration under one set of names."""
+        return self._normalized_config
+
+    @property
     def default_onnx_opset(self) -> int:
         """The operator set to export with."""
         return self.DEFAULT_ONNX_OPSET

@@ -183,7 +183,7 @@ def _target_keys() -> dict[str, Schema]:
             "patternErrorMessage": "a relative path and the name of a class in it: path/to/file.py:Class",
         },
         "samples": {
-            "description": "Real inputs: a .jsonl, .txt or .csv file inside the repository.",
+            "description": "Real inputs: a .jsonl, .txt or .csv file, or a folder, inside the repository.",
             "type": "string",
             "pattern": "^" + _PATH_PATTERN,
             "patternErrorMessage": _PATH_WORDS,

@@ -204,10 +204,11 @@ class TargetReader:
         if samples is None or found is None:
             return None
         self._sources.append(found)
+        if _is_dir(found):
+            return found
         if found.suffix.lower() not in SAMPLE_SUFFIXES:
-            self._report(
-                node, f"samples cannot be {quoted(samples)}", f"it must be a {', '.join(SAMPLE_SUFFIXES)} file"
-            )
+            hint = f"it must be a {', '.join(SAMPLE_SUFFIXES)} file, or a folder"
+            self._report(node, f"samples cannot be {quoted(samples)}", hint)
         elif not _is_file(found):
             self._report(node, f"there is no file {quoted(samples)}", self._neighbour(samples, found))
         return found

@@ -6,7 +6,7 @@ import itertools
 import math
 import resource
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from onnx_export_action.project.plan import Job
 from onnx_export_action.project.variants import REFERENCE_VARIANT
 from onnx_export_action.results import Stage
 from onnx_export_action.validation.calibration import calibrate
-from onnx_export_action.validation.cases import EMPTY_ROW, Arrays, CaseSpec, axis_sizes, plan_cases
+from onnx_export_action.validation.cases import EMPTY_ROW, SAMPLES, Arrays, CaseSpec, GivenCase, axis_sizes, plan_cases
 from onnx_export_action.validation.encoder_decoder_generation import (
     DECODER,
     can_generate_from_encoder,
@@ -45,7 +45,7 @@ from onnx_export_action.validation.records import (
     Reference,
     write_record,
 )
-from onnx_export_action.validation.samples import sample_batches, vocabulary
+from onnx_export_action.validation.samples import sample_cases, vocabulary
 from onnx_export_action.validation.task_metrics import SPEECH
 
 _MOST_ATTEMPTS, _SEED_STEP = 8, 1000
@@ -66,7 +66,9 @@ def make_reference(job: Job, folder: Path) -> Reference:
     components = dict(onnx_config.components())
     from_encoder = can_generate_from_encoder(components)
     for name, component in components.items():
-        record = component_reference(model, name, component, _all_cases(component, job), folder)
+        given, remarks = _all_cases(component, job, sum(parameter.numel() for parameter in model.parameters()))
+        notes += remarks
+        record = component_reference(model, name, component, given, folder)
         if component.task == SPEECH:
             record.pieces, record.blank = _pieces(model, job), _blank(model)
         if record.not_calibrated is not None:
@@ -95,7 +97,7 @@ def component_reference(
     model: torch.nn.Module,
     name: str,
     onnx_config: OnnxConfig,
-    given: Iterable[tuple[CaseSpec, Arrays, list[str]]],
+    given: Iterable[GivenCase],
     folder: Path,
 ) -> ComponentRecord:
     """Run ``model`` on the given cases, each with its inputs and the texts they come from; case files go to ``folder``.
@@ -114,8 +116,12 @@ def component_reference(
     for number, (spec, given_inputs, texts) in enumerate(given):
         try:
             inputs, results, ranking = run(module, spec, given_inputs, onnx_config)
+            if spec.left_out is not None and not _same_without(model, onnx_config, spec, inputs, results):
+                continue
         except ExportError:
-            if spec.id == EMPTY_ROW:  # there are models that cannot read a text without a token
+            if (
+                spec.is_extra or spec.id == EMPTY_ROW
+            ):  # a text without a token, a length that positions do not reach, a special token that means an image
                 continue
             raise
         for output, array in results.items():
@@ -142,12 +148,14 @@ def component_reference(
     )
 
 
-def _all_cases(onnx_config: OnnxConfig, job: Job) -> Iterator[tuple[CaseSpec, Arrays, list[str]]]:
-    grid = plan_cases(onnx_config, seed=job.seed, extra=job.shapes)
-    samples: Iterator[tuple[CaseSpec, Arrays, list[str]]] = iter(())
-    if job.samples is not None and onnx_config.kind in (ComponentKind.MODEL, ComponentKind.ENCODER):
-        samples = sample_batches(onnx_config, job)
-    return itertools.chain(((spec, spec.arrays(onnx_config), []) for spec in grid), samples)
+def _all_cases(onnx_config: OnnxConfig, job: Job, parameters: int) -> tuple[Iterable[GivenCase], list[str]]:
+    """The grid, and of what reads inputs of its own samples; with notes."""
+    grid = plan_cases(onnx_config, seed=job.seed, extra=job.shapes, parameters=parameters)
+    given = ((spec, spec.arrays(onnx_config), list[str]()) for spec in grid)
+    if onnx_config.kind not in (ComponentKind.MODEL, ComponentKind.ENCODER):
+        return given, []
+    samples, notes = sample_cases(onnx_config, job)
+    return itertools.chain(given, samples), notes
 
 
 def _run(module: FlatModel, spec: CaseSpec, inputs: Arrays, names: list[str]) -> Arrays:
@@ -164,6 +172,19 @@ def _run(module: FlatModel, spec: CaseSpec, inputs: Arrays, names: list[str]) ->
             hint="the configuration class declares an axis or a size that the model cannot take",
         ) from error
     return {name: _as_numpy(tensor) for name, tensor in zip(names, results, strict=True)}
+
+
+def _same_without(
+    model: torch.nn.Module, onnx_config: OnnxConfig, spec: CaseSpec, inputs: Arrays, results: Arrays
+) -> bool:
+    """Whether the model takes the usual values of an input that is not given; ``results`` become those without it."""
+    bare = _run(FlatModel(model, onnx_config, spec.left_out), spec, inputs, list(results))
+    same = all(
+        array.shape == results[name].shape and np.allclose(array, results[name], rtol=1e-4, atol=1e-4, equal_nan=True)
+        for name, array in bare.items()
+    )
+    results |= bare if same else {}
+    return same
 
 
 def _run_as_given(
@@ -184,7 +205,7 @@ def _run_where_choice_is_certain(
         if scores is None:
             return inputs, results, {}
         ranking = ranked(scores, queries)
-        if choice_is_certain(ranking, queries) or attempt == _MOST_ATTEMPTS:
+        if choice_is_certain(ranking, queries) or attempt == _MOST_ATTEMPTS or spec.padding == SAMPLES:
             break
         inputs = replace(spec, seed=spec.seed + _SEED_STEP * attempt).arrays(onnx_config)
     return inputs, results, {RANKING: ranking}
