@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "tracer", "torch-export")
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_NOT_YET = {"torchscript": "--format torchscript", "html": "--format html"}
+_NOT_YET = {"html": "--format html"}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -319,10 +319,12 @@ def export(
     **options: Any,
 ) -> ExitCode:
     """Export MODEL (a folder or a Hub id) to OUTPUT and prove its files; the report goes to stdout."""
+    from onnx_export_action.project.plan import TORCHSCRIPT
     from onnx_export_action.stages import Request, export_and_check
 
-    if file_format in _NOT_YET:
-        raise click.UsageError(f"{_NOT_YET[file_format]} is not available in this version")
+    if file_format == TORCHSCRIPT:
+        _require_defaults("engine", "opset", "variants")
+        engine = TORCHSCRIPT
     result_json = options.pop("result_json")
     if no_validate and result_json is not None:
         raise click.UsageError("--result-json needs validation: without it there is no result")
@@ -344,6 +346,15 @@ def export(
     if no_validate and result.failure is None:
         return ExitCode.PASSED
     return _finish(result, result_json)
+
+
+def _require_defaults(*names: str) -> None:
+    """Refuse options of ONNX for another format."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+        if option.name in names and given:
+            raise click.UsageError(f"{option.opts[0]} is for ONNX: a TorchScript file has none")
 
 
 @main.command()

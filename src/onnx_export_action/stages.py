@@ -22,7 +22,13 @@ import msgspec
 
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.explaining import explain_failures
-from onnx_export_action.export.outcome import COMPONENTS_OF_FILE, ExportOutcome, installed_packages
+from onnx_export_action.export.outcome import (
+    COMPONENTS_OF_FILE,
+    TORCHSCRIPT_SUFFIX,
+    ExportOutcome,
+    installed_packages,
+    runtime_of,
+)
 from onnx_export_action.export.source import (
     ModelFolder,
     locate_model,
@@ -50,7 +56,7 @@ from onnx_export_action.project.other_libraries import (
     diffusers_class,
     embeds_sentences,
 )
-from onnx_export_action.project.plan import Declaration, Job, OutputTolerance
+from onnx_export_action.project.plan import TORCHSCRIPT, Declaration, Job, OutputTolerance
 from onnx_export_action.project.sample_files import read_samples
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, variant_path
@@ -411,7 +417,7 @@ class _Run:
             outcome = self._proven(candidate, outcome, referencing)
         if not validate or self._result.verdict is Verdict.PASS:
             outcome = self._with_variants(outcome, candidate)
-        if validate:
+        if validate and self._job.engine != TORCHSCRIPT:
             files = [_candidate_file(file, self._staging, self._job) for file in outcome.files]
             explain_failures(self._job, files, self._references, self._workers, self._result, self._progress)
         write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST_NAME)
@@ -483,7 +489,7 @@ class _Run:
             if referencing is not None:  # ONNX Runtime loads the first file while PyTorch still runs
                 self._reference(referencing)
                 referencing = None
-            self._progress(f"checking {asked.path.name} in ONNX Runtime")
+            self._progress(f"checking {asked.path.name} in {runtime_of(asked.path)}")
             checked = answer_of(candidate, asked, _patience(self._reference_seconds))
             self._candidate_died |= checked.died
             self._add_timings({"runtime": checked.seconds})
@@ -647,6 +653,11 @@ def _files_to_check(folder: Path) -> list[CandidateFile]:
         ]
         if found:
             return found
+    if any((folder / TORCHSCRIPT).glob(f"*{TORCHSCRIPT_SUFFIX}")):
+        raise plan_error(
+            f"{folder} holds TorchScript files, which are programs: they are proven where they are exported",
+            "export the model again: `onnx-export export MODEL OUTPUT --format torchscript`",
+        )
     names = ", ".join(f"{name}.onnx" for name in COMPONENTS_OF_FILE)
     raise plan_error(f"{folder} holds no ONNX file of a known name", f"names: {names}")
 

@@ -6,7 +6,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 
 from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError, load_error
-from onnx_export_action.export import tracer
+from onnx_export_action.export import torchscript, tracer
 from onnx_export_action.export.calling import ModelCall, model_call
 from onnx_export_action.export.configuration import configuration_notes, onnx_config_for
 from onnx_export_action.export.graph import WeightlessGraph, give_defaults, set_metadata, tensor_records, write_graph
@@ -27,6 +27,7 @@ from onnx_export_action.export.outcome import (
     DECODER,
     DECODER_WITH_PAST,
     MERGED_DECODER,
+    TORCHSCRIPT_SUFFIX,
     ExportOutcome,
     installed_packages,
 )
@@ -34,7 +35,7 @@ from onnx_export_action.export.patches import patches_for
 from onnx_export_action.export.source import companion_files
 from onnx_export_action.onnx_config.base import OnnxConfig, PatchingSpec
 from onnx_export_action.project.manifest import FileRecord, OnnxFileRecord, sha256_of
-from onnx_export_action.project.plan import Job
+from onnx_export_action.project.plan import TORCHSCRIPT, Job
 from onnx_export_action.results import Stage
 
 TRACER, TORCH_EXPORT = "tracer", "torch-export"
@@ -43,7 +44,8 @@ TRACER, TORCH_EXPORT = "tracer", "torch-export"
 def export_target(job: Job, folder: Path, engine: str) -> ExportOutcome:
     """Export every file of ``job`` into ``folder`` (which exists and is empty).
 
-    ``engine`` is tracer, torch-export, or auto: torch-export for each file that the tracer cannot make.
+    ``engine`` is tracer, torch-export, or auto: torch-export for each file that the tracer cannot make; or torchscript,
+    whose files are of that format.
 
     Raises:
         ExportError: loading failed, no engine can export a file, or the disk is full.
@@ -88,7 +90,7 @@ class _Exporter:
         self._job = job
         self._loaded = loaded
         self._folder = folder
-        self._onnx_folder = folder / job.onnx_folder_name
+        self._file_folder = folder / job.file_folder_name
         self._engine = engine
         self._decoders: dict[str, tuple[WeightlessGraph, str]] = {}
         self.files: list[OnnxFileRecord] = []
@@ -96,11 +98,15 @@ class _Exporter:
         self.notes: list[str] = []
 
     def prepare(self) -> None:
-        self._onnx_folder.mkdir(exist_ok=True)
+        self._file_folder.mkdir(exist_ok=True)
 
     def export(self, name: str, onnx_config: OnnxConfig) -> None:
         dummy_inputs = onnx_config.generate_dummy_inputs("pt", seed=self._job.seed)
         call = model_call(self._loaded.model, onnx_config, dummy_inputs)
+        if self._engine == TORCHSCRIPT:
+            with patched(onnx_config.patching_specs, self._loaded.model):
+                self._write_program(name, call)
+            return
         with patched(onnx_config.patching_specs, self._loaded.model):
             graph, engine = self._graph(name, call)
         self._write(name, graph, [name], engine)
@@ -125,14 +131,35 @@ class _Exporter:
             self.timings["trace"] += time.perf_counter() - started
         if captured.tracer_failure is not None:
             self.notes.append(f"{name}: {captured.tracer_failure}; exported with torch.export instead")
-        self._require_trained(captured.graph)
+        self._require_trained(captured.graph.weights)
         return captured.graph, captured.engine
 
-    def _require_trained(self, graph: WeightlessGraph) -> None:
-        """A head that the checkpoint does not hold would be exported with random weights."""
-        untrained = sorted(
-            name for name in self._loaded.missing if name in graph.weights or f"{name}_transposed" in graph.weights
+    def _write_program(self, name: str, call: ModelCall) -> None:
+        started = time.perf_counter()
+        program, signature = torchscript.trace(call)
+        self._require_trained(torchscript.used_weights(program))
+        traced = time.perf_counter()
+        path = self._file_folder / f"{name}{TORCHSCRIPT_SUFFIX}"
+        torchscript.save(program, signature, path)
+        self.files.append(
+            OnnxFileRecord(
+                path=self._relative(path.name),
+                bytes=path.stat().st_size,
+                sha256=sha256_of(path),
+                components=[name],
+                variant="fp32",
+                engine=TORCHSCRIPT,
+                opset=0,
+                inputs=signature.inputs,
+                outputs=signature.outputs,
+            )
         )
+        self.timings["trace"] += traced - started
+        self.timings["save"] += time.perf_counter() - traced
+
+    def _require_trained(self, used: Collection[str]) -> None:
+        """A head that the checkpoint does not hold would be exported with random weights."""
+        untrained = sorted(name for name in self._loaded.missing if name in used or f"{name}_transposed" in used)
         if untrained:
             raise load_error(
                 f"{self._job.folder} has no weights for {', '.join(untrained[:4])}"
@@ -141,12 +168,12 @@ class _Exporter:
             )
 
     def _relative(self, name: str) -> str:
-        return (self._onnx_folder / name).relative_to(self._folder).as_posix()
+        return (self._file_folder / name).relative_to(self._folder).as_posix()
 
     def _write(self, name: str, graph: WeightlessGraph, components: list[str], engine: str) -> None:
         started = time.perf_counter()
         sign(graph, task=self._job.task, model_type=self._job.model_type, engine=engine)
-        main, *external = write_graph(graph, self._onnx_folder / f"{name}.onnx")
+        main, *external = write_graph(graph, self._file_folder / f"{name}.onnx")
         self.files.append(
             OnnxFileRecord(
                 path=self._relative(main.path),

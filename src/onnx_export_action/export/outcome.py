@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.project.manifest import FileRecord, OnnxFileRecord
+from onnx_export_action.project.manifest import FileRecord, OnnxFileRecord, TensorRecord
 
 
 class ExportOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +20,41 @@ class ExportOutcome(msgspec.Struct, frozen=True, kw_only=True):
     timings: dict[str, float]
     peak_rss_bytes: int
     notes: list[str] = []
+
+
+TORCHSCRIPT_SUFFIX = ".pt"
+RUNTIMES = ("ONNX Runtime", "TorchScript")
+SIGNATURE_NAME = "onnx-export.json"
+_MAX_SIGNATURE_BYTES = 16 * 2**20
+
+
+def runtime_of(path: Path) -> str:
+    """What runs a file, in words."""
+    return RUNTIMES[path.suffix == TORCHSCRIPT_SUFFIX]
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """What a TorchScript file takes and gives, which it says of itself under ``SIGNATURE_NAME``."""
+
+    inputs: dict[str, TensorRecord]
+    outputs: dict[str, TensorRecord]
+
+
+def read_signature(path: Path) -> Signature:
+    """Read it without running the file, which is a zip archive.
+
+    Raises:
+        ValueError: the file is no such archive, or says nothing of itself.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next(name for name in archive.namelist() if name.endswith(f"/extra/{SIGNATURE_NAME}"))
+            if archive.getinfo(name).file_size > _MAX_SIGNATURE_BYTES:
+                raise zipfile.BadZipFile
+            return msgspec.json.decode(archive.read(name), type=Signature)
+    except (OSError, StopIteration, zipfile.BadZipFile, msgspec.DecodeError) as error:
+        message = f"{path} is no TorchScript file of this project"
+        raise ValueError(message) from error
 
 
 DECODER, DECODER_WITH_PAST, MERGED_DECODER = "decoder_model", "decoder_with_past_model", "decoder_model_merged"

@@ -69,15 +69,16 @@ class FileRecord(_Struct):
 
 
 class OnnxFileRecord(FileRecord):
-    """An ONNX file. ``components`` names what it computes: two for a merged decoder.
+    """An ONNX file, or a TorchScript file (engine ``torchscript``, opset 0).
 
-    ``engine`` and ``opset`` are what wrote this very file; ``external_data`` holds its weights beyond 2 GB.
+    ``components`` names what it computes: two for a merged decoder. ``engine`` and ``opset`` are what wrote this very
+    file; ``external_data`` holds its weights beyond 2 GB.
     """
 
     components: Annotated[list[Text], msgspec.Meta(min_length=1, max_length=16)]
     variant: Text
     engine: Text
-    opset: Annotated[int, msgspec.Meta(ge=1)]
+    opset: Annotated[int, msgspec.Meta(ge=0)]
     inputs: Annotated[dict[Text, TensorRecord], msgspec.Meta(max_length=10_000)]
     outputs: Annotated[dict[Text, TensorRecord], msgspec.Meta(max_length=10_000)]
     external_data: Annotated[list[FileRecord], msgspec.Meta(max_length=16)] = []

@@ -10,6 +10,8 @@ import msgspec
 
 from onnx_export_action.project.variants import REFERENCE_VARIANT
 
+TORCHSCRIPT = "torchscript"  # the engine of the other format
+
 
 class OutputTolerance(msgspec.Struct, frozen=True, kw_only=True):
     """Declared tolerance of one output; None leaves that part to the default.
@@ -116,6 +118,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     validate: bool = True
 
     @property
-    def onnx_folder_name(self) -> str:
-        """Folder of the ONNX files inside the artifact folder; the legacy call puts them at the top."""
-        return "." if self.flat_layout else "onnx"
+    def file_folder_name(self) -> str:
+        """Folder of the exported files inside the artifact folder; the legacy call puts them at the top."""
+        if self.flat_layout:
+            return "."
+        return TORCHSCRIPT if self.engine == TORCHSCRIPT else "onnx"

@@ -265,7 +265,8 @@ def _facts(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
     model_type = f", type {code(model.model_type)}" if model.model_type else ""
     yield Markdown(f"model {code(model.source)}{revision}{model_type}, weights {code(model.weights)}")
     digest = code(file.sha256, _HASH_LIMIT)
-    yield Markdown(f"variant {code(file.variant)}, opset {figures.integer(file.opset)}, SHA-256 {digest}")
+    opset = f", opset {figures.integer(file.opset)}" if file.opset else ""  # a TorchScript file has none
+    yield Markdown(f"variant {code(file.variant)}{opset}, SHA-256 {digest}")
     if file.latency is not None:
         onnx, torch = figures.milliseconds(file.latency.onnx_ms), figures.milliseconds(file.latency.torch_ms)
         yield Markdown(f"one call: ONNX Runtime {onnx}, PyTorch {torch}")

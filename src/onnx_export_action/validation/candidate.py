@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 from safetensors.numpy import load_file
 
-from onnx_export_action.export.outcome import MERGED_DECODER
+from onnx_export_action.export.outcome import MERGED_DECODER, TORCHSCRIPT_SUFFIX, runtime_of
 from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.onnx_reader import Value
 from onnx_export_action.project.plan import OutputTolerance
@@ -109,7 +109,9 @@ def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, fa
     try:
         session = open_session(file.path)
     except Exception as error:  # onnxruntime raises its own unexported classes for any unusable file
-        result.failure = _failure(f"ONNX Runtime does not load the file: {_first_line(error)}", cause=Cause.FILE)
+        result.failure = _failure(
+            f"{runtime_of(file.path)} does not load the file: {_first_line(error)}", cause=Cause.FILE
+        )
         return 0.0
     reader = ReferenceReader(folder)
     records = [reader.component(name) for name in file.components]
@@ -122,8 +124,13 @@ def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, fa
     return reader.seconds_waited
 
 
-def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """A session with the defaults that users run with: all graph optimisations, CPU."""
+def open_session(path: Path) -> Any:
+    """A session with the defaults that users run with: all graph optimisations, CPU; or a TorchScript file like one."""
+    if path.suffix == TORCHSCRIPT_SUFFIX:
+        # Imported here: torch takes seconds, and what checks an ONNX file is to be as light as a user's program.
+        from onnx_export_action.validation.torchscript_session import TorchScriptSession
+
+        return TorchScriptSession(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -329,7 +336,7 @@ class _Check:
         try:
             found = self._run(record, inputs, list(expected))
         except Exception as error:  # onnxruntime raises its own unexported classes
-            checked.message = f"{STOPPED}{_first_line(error)}"
+            checked.message = f"{runtime_of(self._path)}{STOPPED}{_stopping_words(error)}"
             return checked
         if RANKING in arrays:
             found = in_expected_order(expected, found, arrays[RANKING])
@@ -438,10 +445,8 @@ class _Check:
 
     def _generate_from_encoder(self, generation: GenerationRecord, file: Path) -> Generated | None:
         """With the encoder beside the decoder; a decoder that is also in a merged file is compared there."""
-        variant = self._asked.variant
-        encoder, merged = (
-            self._path.with_name(variant_path(f"{name}.onnx", variant)) for name in (ENCODER, MERGED_DECODER)
-        )
+        names = (f"{name}{self._path.suffix}" for name in (ENCODER, MERGED_DECODER))
+        encoder, merged = (self._path.with_name(variant_path(name, self._asked.variant)) for name in names)
         if not encoder.is_file() or (len(self._records) == 1 and merged.is_file()):
             return None
         session = open_session(encoder)
@@ -634,6 +639,12 @@ def _external(path: Path) -> Path:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stopping_words(error: BaseException) -> str:
+    """The first line; of TorchScript the last, after its traceback."""
+    lines = str(error).strip().splitlines()
+    return lines[-1][:300] if "TorchScript interpreter" in str(error) else _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from onnx_export_action.export.outcome import RUNTIMES
 from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.results import CaseResult, Cause, Verdict
 from onnx_export_action.validation.cases import Arrays
@@ -22,7 +23,7 @@ from onnx_export_action.validation.records import PADDING_COUNTS, CaseRecord, Co
 from onnx_export_action.validation.tolerance import Tolerance
 
 _WRONG_SHAPE = " where PyTorch gives ("
-STOPPED = "ONNX Runtime stopped: "
+STOPPED = " stopped: "
 _CACHE = ("present.", "past_key_values.")
 _SHAPE_WORDS = ("shape", "dimension", "broadcast", "axis", "reshape")
 _LEAD = 0.2
@@ -62,8 +63,8 @@ class Tried:
 
     @property
     def stopped(self) -> bool:
-        """Whether ONNX Runtime gave an error."""
-        return (self.checked.message or "").startswith(STOPPED)
+        """Whether the runtime gave an error."""
+        return (self.checked.message or "").startswith(tuple(f"{name}{STOPPED}" for name in RUNTIMES))
 
 
 @dataclass(frozen=True)
@@ -293,8 +294,8 @@ def _stopping_everywhere(failing: Sequence[Tried]) -> Diagnosis | None:
         return None
     about_shapes = any(word in (one.checked.message or "").lower() for one in failing for word in _SHAPE_WORDS)
     if about_shapes:
-        return Diagnosis(Cause.AXIS, "ONNX Runtime stops over sizes that do not fit: an axis is fixed inside the graph")
-    return Diagnosis(Cause.FILE, "ONNX Runtime loads the file but cannot run it")
+        return Diagnosis(Cause.AXIS, "the runtime stops over sizes that do not fit: an axis is fixed inside the graph")
+    return Diagnosis(Cause.FILE, "the runtime loads the file but cannot run it")
 
 
 def _padding_that_counts(tried: Sequence[Tried], file: File) -> Diagnosis | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onnx_export_action.export.outcome import TORCHSCRIPT_SUFFIX, read_signature
 from onnx_export_action.onnx_reader import Graph, OnnxError, OnnxNode, Value, read_onnx
 
 # Operators whose answer changes from run to run (https://onnx.ai/onnx/operators/). Dropout is one only when it trains,
@@ -31,6 +32,8 @@ class GraphFacts:
 
 def graph_facts(path: Path) -> GraphFacts:
     """Read a file's structure; empty where it is none: loading the session says what is wrong with it."""
+    if path.suffix == TORCHSCRIPT_SUFFIX:
+        return _facts_of_program(path)
     try:
         file = read_onnx(path)
     except OnnxError:
@@ -45,6 +48,18 @@ def graph_facts(path: Path) -> GraphFacts:
         inputs=[value for value in file.graph.inputs if value.name not in weights],
         outputs=file.graph.outputs,
     )
+
+
+def _facts_of_program(path: Path) -> GraphFacts:
+    try:
+        signature = read_signature(path)
+    except ValueError:
+        return GraphFacts()
+    inputs, outputs = (
+        [Value(name, record.dtype, tuple(record.shape)) for name, record in tensors.items()]
+        for tensors in (signature.inputs, signature.outputs)
+    )
+    return GraphFacts(inputs=inputs, outputs=outputs)
 
 
 def _nodes(graph: Graph) -> Iterator[OnnxNode]:
