@@ -123,6 +123,7 @@ def _model_options(command: Command) -> Command:
         ),
         click.option("--atol", type=click.FloatRange(0.0, min_open=True), help="Absolute tolerance of every output."),
         click.option("--rtol", type=click.FloatRange(0.0), help="Relative tolerance of every output."),
+        click.option("--latency", is_flag=True, help="Also measure how long a call takes, beside PyTorch."),
         click.option("--trust-remote-code", is_flag=True, help="Run Python code from the model's repository."),
         click.option(
             "--onnx-config",
@@ -379,10 +380,11 @@ def validate(model: str, onnx_folder: Path, **options: Any) -> ExitCode:
 
 
 def _request_options(options: dict[str, Any]) -> dict[str, Any]:
-    from onnx_export_action.project.plan import OutputTolerance
+    from onnx_export_action.project.plan import LatencyBounds, OutputTolerance
 
     tolerance = OutputTolerance(atol=options.pop("atol"), rtol=options.pop("rtol"))
-    return {**options, "default_tolerance": tolerance}
+    latency = LatencyBounds() if options.pop("latency") else None
+    return {**options, "default_tolerance": tolerance, "latency": latency}
 
 
 def _reproduce() -> str:

@@ -261,11 +261,24 @@ class GenerationResult(_Struct):
     ties: int = 0
 
 
+class LatencySizeResult(_Struct):
+    """Median milliseconds of ``calls`` calls of one size, and how far the middle half of them spreads."""
+
+    shape: dict[str, int]
+    calls: int
+    onnx_ms: float
+    torch_ms: float
+    onnx_spread_ms: float
+    torch_spread_ms: float
+
+
 class LatencyResult(_Struct):
-    """Median milliseconds for one call."""
+    """Median milliseconds for one call: of the larger of two ``sizes``, with the same number of ``threads``."""
 
     onnx_ms: float
     torch_ms: float
+    threads: int | None = None
+    sizes: list[LatencySizeResult] = []
 
 
 class FileResult(_Struct):

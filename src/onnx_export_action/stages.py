@@ -56,7 +56,7 @@ from onnx_export_action.project.other_libraries import (
     diffusers_class,
     embeds_sentences,
 )
-from onnx_export_action.project.plan import TORCHSCRIPT, Declaration, Job, OutputTolerance
+from onnx_export_action.project.plan import TORCHSCRIPT, Declaration, Job, LatencyBounds, OutputTolerance
 from onnx_export_action.project.sample_files import read_samples
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, variant_path
@@ -65,6 +65,7 @@ from onnx_export_action.results import (
     FailOn,
     Failure,
     FileResult,
+    LatencyResult,
     ModelInfo,
     Stage,
     TargetResult,
@@ -82,6 +83,7 @@ _EXPORT = Work("onnx_export_action.export.exporter:export_target", Stage.EXPORT,
 _REFERENCE = Work("onnx_export_action.validation.reference:make_reference", Stage.VALIDATE, "runs PyTorch on the cases")
 _CANDIDATE = Work("onnx_export_action.validation.candidate:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime")
 _VARIANTS = Work("onnx_export_action.export.variants:write_variants", Stage.EXPORT, "makes the variants")
+_LATENCY = Work("onnx_export_action.validation.latency:measure_latency", Stage.VALIDATE, "times the calls")
 _TORCH_EXPORT = "torch-export"
 
 # How long a file may keep ONNX Runtime busy: as long as this, and so many times what PyTorch took.
@@ -107,6 +109,7 @@ class Request:
     samples: Path | None = None
     tolerance: dict[str, OutputTolerance] = field(default_factory=dict)
     default_tolerance: OutputTolerance = field(default_factory=OutputTolerance)
+    latency: LatencyBounds | None = None
     trust_remote_code: bool = False
     declaration: Declaration = field(default_factory=Declaration)
     flat_layout: bool = False
@@ -134,6 +137,7 @@ def request_of(target: Target, destination: Path, *, trust_remote_code: bool) ->
         variants=target.variants,
         variant_tolerance=target.tolerance,
         high_precision=target.high_precision,
+        latency=target.latency,
         trust_remote_code=trust_remote_code,
         declaration=target.declaration,
         fail_on=target.fail_on,
@@ -175,6 +179,7 @@ def plan_job(request: Request) -> Job:
         samples=request.samples,
         tolerance=request.tolerance,
         default_tolerance=request.default_tolerance,
+        latency=request.latency,
         trust_remote_code=request.trust_remote_code,
         declaration=request.declaration,
         flat_layout=request.flat_layout,
@@ -419,6 +424,7 @@ class _Run:
             outcome = self._with_variants(outcome, candidate)
         if validate and self._job.engine != TORCHSCRIPT:
             files = [_candidate_file(file, self._staging, self._job) for file in outcome.files]
+            time_calls(self._job, files, self._workers, self._result, self._progress)
             explain_failures(self._job, files, self._references, self._workers, self._result, self._progress)
         write_manifest(_manifest(self._job, outcome, origin), self._staging / MANIFEST_NAME)
         with uninterrupted():
@@ -592,6 +598,43 @@ def _candidate_file(file: OnnxFileRecord, folder: Path, job: Job) -> CandidateFi
     )
 
 
+def time_calls(
+    job: Job, files: list[CandidateFile], workers: Workers, result: TargetResult, progress: Progress
+) -> None:
+    """Measure the latency of the files that are proven, where the job asks for it; one beyond its bound fails."""
+    proven = {file.path: file for file in result.files if file.verdict is Verdict.PASS}
+    asked = [file for file in files if file.name in proven]
+    if job.latency is None or not asked:
+        return
+    progress("timing ONNX Runtime and PyTorch")
+    worker = workers.warm(_LATENCY)
+    worker.ask(job, asked)
+    for name, latency in worker.answer().items():
+        proven[name].latency = latency
+        message = beyond_bounds(latency, job.latency)
+        if message is not None:
+            proven[name].verdict = Verdict.FAIL
+            proven[name].failure = Failure(
+                stage=Stage.VALIDATE, message=message, hint="the values are right; raise the bound, or make it faster"
+            )
+    worker.stop()
+    result.verdict = overall_verdict(file.verdict for file in result.files)
+
+
+def beyond_bounds(latency: LatencyResult, bounds: LatencyBounds) -> str | None:
+    """In what the first size that is too slow exceeds its bound; None where none does."""
+    for size in latency.sizes:
+        shape = ", ".join(f"{axis} {number}" for axis, number in size.shape.items())
+        if bounds.max_ms is not None and size.onnx_ms > bounds.max_ms:
+            return f"one call takes {size.onnx_ms:.3g} ms ({shape}); latency.max_ms allows {bounds.max_ms:g}"
+        if bounds.max_ratio is not None and size.onnx_ms > bounds.max_ratio * size.torch_ms:
+            return (
+                f"one call takes {size.onnx_ms:.3g} ms, {size.onnx_ms / size.torch_ms:.3g} times PyTorch's "
+                f"{size.torch_ms:.3g} ms ({shape}); latency.max_ratio allows {bounds.max_ratio:g}"
+            )
+    return None
+
+
 def _patience(reference_seconds: float) -> float:
     return _PATIENCE_SECONDS + _PATIENCE * reference_seconds
 
@@ -680,6 +723,7 @@ def _check_files(
         checked = answer_of(candidate, file, _patience(sum(reference.timings.values())))
         result.files.append(checked.result)
         result.timings["runtime"] = result.timings.get("runtime", 0.0) + checked.seconds
+    time_calls(job, files, workers, result, progress)
     explain_failures(job, files, references, workers, result, progress)
     result.packages = installed_packages()
     result.verdict = overall_verdict(file.verdict for file in result.files)

@@ -27,6 +27,13 @@ class OutputTolerance(msgspec.Struct, frozen=True, kw_only=True):
     agreement: float | None = None
 
 
+class LatencyBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for latency to be measured; what is given bounds ONNX Runtime's median, in ms or relative to PyTorch's."""
+
+    max_ms: float | None = None
+    max_ratio: float | None = None
+
+
 class DeclaredAxis(msgspec.Struct, frozen=True):
     """What a target says of one axis: its name where it varies, else its size; ``place`` is file, line and column."""
 
@@ -112,6 +119,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     variants: tuple[str, ...] = (REFERENCE_VARIANT,)
     variant_tolerance: dict[str, dict[str, OutputTolerance]] = {}
     high_precision: dict[str, list[str]] = {}
+    latency: LatencyBounds | None = None
     trust_remote_code: bool = False
     declaration: Declaration = Declaration()
     flat_layout: bool = False

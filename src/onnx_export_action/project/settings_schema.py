@@ -195,6 +195,25 @@ def _target_keys() -> dict[str, Schema]:
             "additionalProperties": False,
             "properties": {variant: _output_tolerances() for variant in VARIANTS},
         },
+        "latency": {
+            "description": "true measures how long a call takes beside PyTorch; a bound makes a slower file fail.",
+            "type": ["boolean", "object"],
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {
+                "max_ms": {
+                    "description": "Milliseconds that a call may take.",
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                },
+                "max_ratio": {
+                    "description": "Time that a call may take, relative to PyTorch's.",
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                },
+            },
+            "default": False,
+        },
         "fail_on": {
             "description": "What fails the run: export (one did not run), validation (also a wrong file), regression "
             "(also a file that is worse than its base), never.",

@@ -20,6 +20,7 @@ from onnx_export_action.project.plan import (
     Declaration,
     DeclaredAxis,
     DeclaredTensor,
+    LatencyBounds,
     OutputTolerance,
 )
 from onnx_export_action.project.problems import Problem, nearest, quoted
@@ -74,6 +75,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: dict[str, dict[str, OutputTolerance]] = {}
     declaration: Declaration = Declaration()
     high_precision: dict[str, list[str]] = {}
+    latency: LatencyBounds | None = None
     fail_on: FailOn = FailOn.VALIDATION
     publish: PublishSettings | None = None
     notes: list[str] = []
@@ -139,6 +141,7 @@ class TargetReader:
             declaration=self._declaration(fields),
             high_precision=_high_precision(fields),
             notes=notes,
+            latency=_latency(fields),
             publish=self._publish(fields),
             fail_on=FailOn(fields.plain("fail_on")) if "fail_on" in fields else FailOn.VALIDATION,
             variants=tuple(fields.plain("variants")) if "variants" in fields else ("fp32",),
@@ -363,6 +366,13 @@ def _task(fields: TargetFields) -> str:
     from onnx_export_action.onnx_config.tasks import map_from_synonym
 
     return map_from_synonym(fields.text("task") or "auto")
+
+
+def _latency(fields: TargetFields) -> LatencyBounds | None:
+    written = fields.plain("latency") if "latency" in fields else False
+    if isinstance(written, dict):
+        return LatencyBounds(**written)
+    return LatencyBounds() if written else None
 
 
 def _shapes(fields: TargetFields) -> dict[str, list[int]]:

@@ -30,6 +30,7 @@ from onnx_export_action.results import (
     CaseResult,
     ElementResult,
     FileResult,
+    LatencySizeResult,
     OutputResult,
     SimilarityResult,
     TargetResult,
@@ -44,6 +45,7 @@ _MOST_PACKAGES = 30
 _MOST_TIMINGS = 12
 _MOST_TARGETS = 5
 _MOST_AXES = 6
+_MOST_SIZES = 4
 _SENTENCE_LIMIT = 60
 _HASH_LIMIT = 13
 
@@ -270,6 +272,7 @@ def _facts(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
     if file.latency is not None:
         onnx, torch = figures.milliseconds(file.latency.onnx_ms), figures.milliseconds(file.latency.torch_ms)
         yield Markdown(f"one call: ONNX Runtime {onnx}, PyTorch {torch}")
+        yield from map(_latency_of_size, file.latency.sizes[:_MOST_SIZES])
     if file.task_metrics:
         yield Markdown(f"what its users notice: {', '.join(map(_task_metric, file.task_metrics))}")
     if result.timings:
@@ -279,6 +282,15 @@ def _facts(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
         yield Markdown(f"time of the target: {', '.join(steps)}")
     if result.peak_rss_bytes is not None:
         yield Markdown(f"peak memory {figures.megabytes(result.peak_rss_bytes)}")
+
+
+def _latency_of_size(size: LatencySizeResult) -> Markdown:
+    shape = code(", ".join(f"{axis} {number}" for axis, number in size.shape.items()), PROSE_LIMIT)
+    onnx, torch = (
+        Markdown(f"{figures.milliseconds(median)} ± {figures.milliseconds(spread / 2)}")
+        for median, spread in ((size.onnx_ms, size.onnx_spread_ms), (size.torch_ms, size.torch_spread_ms))
+    )
+    return Markdown(f"one call at {shape}: ONNX Runtime {onnx}, PyTorch {torch} ({figures.integer(size.calls)} each)")
 
 
 def _task_metric(metric: TaskMetricResult) -> str:

@@ -184,6 +184,11 @@ class Embeddings(TaskMetric):
         if len(sizes) != 1 or not sizes.isdisjoint({0}):
             return
         ours, theirs = (np.concatenate(rows)[:_MOST_EMBEDDINGS] for rows in self._sides)
+        # A row that is padding altogether has no direction, on either side.
+        directed = (np.abs(ours) + np.abs(theirs)).any(axis=1)
+        ours, theirs = ours[directed], theirs[directed]
+        if len(ours) == 0:
+            return
         cosines = (ours * theirs).sum(axis=1)
         name = "" if self._output == "last_hidden_state" else f"{self._output}."
         least = min(1.0, float(cosines.min()))

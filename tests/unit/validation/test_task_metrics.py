@@ -104,6 +104,15 @@ def test_embeddings_keep_their_direction_and_the_order_of_their_neighbours() -> 
     assert (swapped["sentence_embedding.rank_order"][0] or 0.0) < 1.0
 
 
+def test_a_row_of_padding_has_no_direction_to_keep() -> None:
+    of = record("feature-extraction", {"sentence_embedding": {0: "batch_size"}}, is_whole_model=True)
+    rows = {"sentence_embedding": [[1, 0], [0, 0]]}
+    assert figures(of, rows, rows) == {"sentence_embedding.embedding_cosine_min": (1.0, 1)}
+    assert (
+        figures(of, rows, {"sentence_embedding": [[1, 0], [0, 1]]})["sentence_embedding.embedding_cosine_min"][0] == 0
+    )
+
+
 def test_the_parts_of_a_model_give_no_embeddings() -> None:
     of = record("feature-extraction", {"last_hidden_state": TOKENS})
     assert figures(of, {"last_hidden_state": [[[1, 0]]]}, {"last_hidden_state": [[[0, 1]]]}) == {}
