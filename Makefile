@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test lint lint-workflows image-test publish-storm format bench catalogue sample clean
+.PHONY: setup demo test lint lint-workflows image-test faults publish-storm format bench catalogue sample clean
 
 setup: $(STAMP)
 
@@ -61,6 +61,10 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.compare_with_optimum
+
+# Every broken file of the collection, and what optimum says of it; writes the table of docs/validation.md. Minutes.
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults
 
 # Every (model type, task) pair; goes on where it was stopped. ARGUMENTS="bert --retry" for some types, or again;
 # ARGUMENTS=--inferred for one task of every type that has no configuration class.
