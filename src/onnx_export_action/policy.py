@@ -22,9 +22,18 @@ def verdict_over(results: Sequence[TargetResult]) -> Verdict:
 
 
 def comparable(base: Sequence[TargetResult], results: Sequence[TargetResult]) -> list[TargetResult]:
-    """The base's results of the targets that ran: one that did not change has no result, and is not gone."""
-    names = {result.target for result in results}
-    return [result for result in base if result.target in names]
+    """The base's results of the targets that ran: one that did not change has no result, and is not gone.
+
+    Where the base has several results of one target, for several tasks, those of the tasks that ran.
+    """
+    ran = {(result.target, result.model.task) for result in results}
+    targets = {target for target, _ in ran}
+    of_task = {result.target for result in base if (result.target, result.model.task) in ran}
+    return [
+        result
+        for result in base
+        if result.target in targets and (result.target not in of_task or (result.target, result.model.task) in ran)
+    ]
 
 
 def regressions(base: Sequence[TargetResult], results: Sequence[TargetResult]) -> list[FileChange]:

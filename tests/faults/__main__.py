@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ END = "<!-- faults: end -->"
 _VARIED = [(name, "model") for name in MODELS if name != "encoder-decoder"] + [
     ("encoder-decoder", stem) for stem in ("encoder_model", "decoder_model", "decoder_with_past_model")
 ]
+_TEMPORARY = re.compile(r"\S*/onnx-export-faults-\w+/\d+/")
 _SECOND_ENGINE = ("encoder", "vision")
 
 
@@ -133,7 +135,7 @@ def _section(findings: Sequence[Finding], goods: Sequence[Good], peer_goods: lis
     alarms = sum(good.alarm is not None for good in goods)
     peer_alarms = [good for good, answer in zip(goods, peer_goods, strict=True) if answer != "passes"]
     rows = [
-        f"| {_place(finding)} | {finding.fault.name} | {_own_words(finding)} | {_layer(finding)} | {_cell(answer)} |"
+        f"| {_place(finding)} | {finding.fault.name} | {_own_words(finding)} | {_layer(finding)} | {_peer_word(answer)} |"
         for finding, answer in zip(findings, peer, strict=True)
     ]
     return "\n".join(
@@ -170,15 +172,20 @@ def _layer(finding: Finding) -> str:
     return f"`{failure.first_divergent_layer}`" if failure is not None and failure.first_divergent_layer else ""
 
 
+def _peer_word(answer: str) -> str:
+    """The error alone; its text is the same for all of its kind."""
+    return answer.partition(":")[0]
+
+
 def _cell(text: str) -> str:
-    first = text.splitlines()[0]
+    first = _TEMPORARY.sub("", text.splitlines()[0])
     shown = first if len(first) <= 160 else f"{first[:159]}…"
     return shown.replace("|", "\\|").replace("<", "&lt;")
 
 
 def _named(goods: Sequence[Good]) -> str:
-    names = sorted({f"{good.export} {good.name}" for good in goods})
-    return f" ({'; '.join(names)})" if names else ""
+    names = sorted({good.name if good.name in VARIATIONS else f"{good.export} {good.name}" for good in goods})
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _write(section: str) -> None:

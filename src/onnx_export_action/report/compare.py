@@ -1,25 +1,31 @@
 """What changed between two sets of results: a pull request's and its base's.
 
-Measured errors move a little from machine to machine, so only a move of more than a tenth of the tolerance counts, and
-only sizes that differ by more than one per cent.
+Measured errors move a little from machine to machine, so only a move of more than a tenth of the tolerance counts, only
+sizes that differ by more than one per cent, and only latencies by more than a quarter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from onnx_export_action.report import figures
-from onnx_export_action.results import AxisResult, FileResult, TargetResult
+from onnx_export_action.results import AxisResult, FileResult, InputResult, OutputResult, TargetResult
 
 _MARGIN_MOVE = 0.1
+_AGREEMENT_MOVE = 0.001
+_LATENCY_MOVE = 0.25
+_MOST_OPERATORS = 6
 
 
 class Difference(msgspec.Struct, kw_only=True, frozen=True):
     """One property of a file that is not what it was; ``breaking`` when callers of the file must change.
 
-    For outputs and dynamic axes ``before`` names what is gone and ``after`` what is new.
+    ``what`` is of this project's own words.
+
+    For outputs, dynamic axes and operators ``before`` names what is gone and ``after`` what is new.
     """
 
     what: str
@@ -38,49 +44,176 @@ class FileChange(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def compare(base: Sequence[TargetResult], head: Sequence[TargetResult]) -> list[FileChange]:
-    """The files that changed, in the order of ``head``, then those that are gone. Empty without a base."""
+    """The files that changed, in the order of ``head``, then those that are gone. Empty without a base.
+
+    Two results may be of one target, for two tasks: a file is compared with the one of its own task, and with one of
+    another task only where that is what became of it.
+    """
     return list(_changes(_files(base), _files(head))) if base else []
 
 
-def _files(results: Sequence[TargetResult]) -> dict[tuple[str, str], FileResult]:
-    return {(result.target, file.path): file for result in results for file in result.files}
+@dataclass(frozen=True)
+class _File:
+    target: str
+    task: str | None
+    file: FileResult
+
+    def replaces(self, other: _File) -> bool:
+        return (self.target, self.file.path) == (other.target, other.file.path)
 
 
-def _changes(base: dict[tuple[str, str], FileResult], head: dict[tuple[str, str], FileResult]) -> Iterator[FileChange]:
-    for (target, path), file in head.items():
-        if (target, path) not in base:
-            yield FileChange(target=target, path=path, kind="new")
-        elif differences := list(_differences(base[target, path], file)):
-            yield FileChange(target=target, path=path, kind="changed", differences=differences)
-    for target, path in base:
-        if (target, path) not in head:
-            yield FileChange(target=target, path=path, kind="gone")
+def _files(results: Sequence[TargetResult]) -> list[_File]:
+    return [_File(result.target, result.model.task, file) for result in results for file in result.files]
 
 
-def _differences(base: FileResult, head: FileResult) -> Iterator[Difference]:
-    if base.verdict is not head.verdict:
-        yield Difference(what="verdict", before=base.verdict.value, after=head.verdict.value)
-    if base.engine != head.engine:
-        yield Difference(what="engine", before=base.engine, after=head.engine)
-    if base.opset != head.opset:
-        yield Difference(what="opset", before=figures.integer(base.opset), after=figures.integer(head.opset))
-    if abs(head.bytes - base.bytes) * 100 > base.bytes:
-        yield Difference(what="size", before=_megabytes(base.bytes), after=_megabytes(head.bytes))
-    yield from _margin_difference(base.worst_margin, head.worst_margin)
-    yield from _output_difference(base, head)
-    yield from _axis_difference(base.axes, head.axes)
+def _changes(base: list[_File], head: list[_File]) -> Iterator[FileChange]:
+    earlier = _counterparts(base, head)
+    for number, ours in enumerate(head):
+        before = earlier.get(number)
+        if before is None:
+            yield FileChange(target=ours.target, path=ours.file.path, kind="new")
+        elif differences := list(_differences(before, ours)):
+            yield FileChange(target=ours.target, path=ours.file.path, kind="changed", differences=differences)
+    found = {id(before) for before in earlier.values()}
+    for before in base:
+        if id(before) not in found:
+            yield FileChange(target=before.target, path=before.file.path, kind="gone")
 
 
-def _margin_difference(base: float | None, head: float | None) -> Iterator[Difference]:
-    if base is not None and head is not None and abs(head - base) > _MARGIN_MOVE:
-        yield Difference(what="tolerance used", before=figures.ratio(base), after=figures.ratio(head))
+def _counterparts(base: list[_File], head: list[_File]) -> dict[int, _File]:
+    """For each place in ``head`` the base's file that it replaces: of its own task if there is one."""
+    free = list(base)
+    found: dict[int, _File] = {}
+    for any_task in (False, True):
+        for number, ours in enumerate(head):
+            fitting = (other for other in free if ours.replaces(other) and (any_task or ours.task == other.task))
+            match = next(fitting, None)
+            if number not in found and match is not None:
+                found[number] = match
+                free = [other for other in free if other is not match]
+    return found
 
 
-def _output_difference(base: FileResult, head: FileResult) -> Iterator[Difference]:
+def _differences(base: _File, head: _File) -> Iterator[Difference]:
+    before, after = base.file, head.file
+    if before.verdict is not after.verdict:
+        yield Difference(what="verdict", before=before.verdict.value, after=after.verdict.value)
+    if base.task is not None and head.task is not None and base.task != head.task:
+        yield Difference(what="task", before=base.task, after=head.task, breaking=True)
+    yield from _input_differences(before, after)
+    yield from _output_differences(before, after)
+    if before.engine != after.engine:
+        yield Difference(what="engine", before=before.engine, after=after.engine)
+    if before.opset != after.opset:
+        yield Difference(what="opset", before=figures.integer(before.opset), after=figures.integer(after.opset))
+    if abs(after.bytes - before.bytes) * 100 > before.bytes:
+        yield Difference(what="size", before=_megabytes(before.bytes), after=_megabytes(after.bytes))
+    yield from _margin_difference(before, after)
+    yield from _agreement_difference(before, after)
+    yield from _generation_difference(before, after)
+    yield from _latency_difference(before, after)
+    yield from _operator_difference(before.operators, after.operators)
+
+
+def _margin_difference(base: FileResult, head: FileResult) -> Iterator[Difference]:
+    """The part of the tolerance that is used, and with it the largest error."""
+    before, after = base.worst_margin, head.worst_margin
+    if before is not None and after is not None and abs(after - before) > _MARGIN_MOVE:
+        yield Difference(what="tolerance used", before=figures.ratio(before), after=figures.ratio(after))
+        errors = [_largest_error(file.outputs) for file in (base, head)]
+        yield Difference(what="largest error", before=figures.error(errors[0]), after=figures.error(errors[1]))
+
+
+def _largest_error(outputs: Sequence[OutputResult]) -> float | None:
+    return max((output.max_abs for output in outputs if output.max_abs is not None), default=None)
+
+
+def _agreement_difference(base: FileResult, head: FileResult) -> Iterator[Difference]:
+    before, after = _lowest_agreement(base.outputs), _lowest_agreement(head.outputs)
+    if before is not None and after is not None and abs(after - before) > _AGREEMENT_MOVE:
+        yield Difference(what="agreement", before=_plain(figures.percent(before)), after=_plain(figures.percent(after)))
+
+
+def _lowest_agreement(outputs: Sequence[OutputResult]) -> float | None:
+    return min((output.argmax_agreement for output in outputs if output.argmax_agreement is not None), default=None)
+
+
+def _generation_difference(base: FileResult, head: FileResult) -> Iterator[Difference]:
+    words = {True: "PyTorch's tokens", False: "other tokens"}
+    if base.generation is not None and head.generation is not None and base.generation.equal != head.generation.equal:
+        yield Difference(what="generation", before=words[base.generation.equal], after=words[head.generation.equal])
+
+
+def _latency_difference(base: FileResult, head: FileResult) -> Iterator[Difference]:
+    if base.latency is None or head.latency is None:
+        return
+    before, after = base.latency.onnx_ms, head.latency.onnx_ms
+    if abs(after - before) > _LATENCY_MOVE * before:
+        yield Difference(
+            what="latency", before=_plain(figures.milliseconds(before)), after=_plain(figures.milliseconds(after))
+        )
+
+
+def _operator_difference(base: Mapping[str, int], head: Mapping[str, int]) -> Iterator[Difference]:
+    """The operators whose number changed most; results of before this was counted have none."""
+    if not base or not head:
+        return
+    changes = {name: head.get(name, 0) - base.get(name, 0) for name in {**base, **head}}
+    moved = sorted((name for name in changes if changes[name]), key=lambda name: (-abs(changes[name]), name))
+    if moved:
+        more = f" and {len(moved) - _MOST_OPERATORS} more" if len(moved) > _MOST_OPERATORS else ""
+        named = moved[:_MOST_OPERATORS]
+        yield Difference(what="operators", before=_counted(base, named), after=_counted(head, named) + more)
+
+
+def _counted(operators: Mapping[str, int], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {figures.integer(operators.get(name, 0))}" for name in names)
+
+
+def _input_differences(base: FileResult, head: FileResult) -> Iterator[Difference]:
+    """Inputs as the files declare them, or in older results their dynamic axes alone."""
+    if not base.inputs or not head.inputs:
+        yield from _axis_difference(base.axes, head.axes)
+        return
+    before, after = ({one.name: one for one in file.inputs} for file in (base, head))
+    gone, new = _gone_and_new(list(before), list(after))
+    if gone or new:
+        yield Difference(what="inputs", before=", ".join(gone), after=", ".join(new), breaking=True)
+    for name in before:
+        if name in after and (before[name].dtype, before[name].shape) != (after[name].dtype, after[name].shape):
+            yield Difference(
+                what="input",
+                before=_tensor_words(before[name]),
+                after=_tensor_words(after[name]),
+                breaking=not _takes_all_that(after[name], before[name]),
+            )
+
+
+def _takes_all_that(after: InputResult, before: InputResult) -> bool:
+    """Whether every array that the input took before is taken still: the names of dynamic axes do not matter."""
+    same_kind = after.dtype == before.dtype and len(after.shape) == len(before.shape)
+    pairs = zip(before.shape, after.shape, strict=False)
+    return same_kind and all(isinstance(new, str) or new == old for old, new in pairs)
+
+
+def _tensor_words(tensor: InputResult | OutputResult) -> str:
+    return f"{tensor.name} {tensor.dtype}[{', '.join(str(size) if size != '' else '?' for size in tensor.shape)}]"
+
+
+def _output_differences(base: FileResult, head: FileResult) -> Iterator[Difference]:
     gone, new = _gone_and_new([output.name for output in base.outputs], [output.name for output in head.outputs])
     # A file that did not run has no outputs to compare.
     if base.outputs and head.outputs and (gone or new):
         yield Difference(what="outputs", before=", ".join(gone), after=", ".join(new), breaking=bool(gone))
+    after = {output.name: output for output in head.outputs}
+    for before in base.outputs:
+        other = after.get(before.name)
+        # Older results do not know the types of outputs.
+        if other is None or before.dtype is None or other.dtype is None:
+            continue
+        if (before.dtype, len(before.shape)) != (other.dtype, len(other.shape)):
+            words = _tensor_words(before), _tensor_words(other)
+            yield Difference(what="output", before=words[0], after=words[1], breaking=True)
 
 
 def _axis_difference(base: list[AxisResult], head: list[AxisResult]) -> Iterator[Difference]:
@@ -101,4 +234,8 @@ def _axis(axis: AxisResult) -> str:
 
 
 def _megabytes(count: int) -> str:
-    return figures.megabytes(count).replace("\u00a0", " ")
+    return _plain(figures.megabytes(count))
+
+
+def _plain(text: str) -> str:
+    return text.replace("\u00a0", " ")

@@ -387,6 +387,7 @@ class _Check:
         metrics = self._metrics[name]
         tolerance, exact = metrics.tolerance, self._exact[name]
         record = self._outputs[name]
+        declared = next((value for value in self._facts.outputs if value.name == name), None)
         indistinct = exact.atol + exact.rtol * record.root_mean_square
         return OutputResult(
             name=name,
@@ -415,6 +416,8 @@ class _Check:
             noise_floor=tolerance.floor,
             rms_noise_floor=tolerance.rms_floor,
             quality=self._demands[name],
+            dtype=declared.element_type if declared is not None else None,
+            shape=_shape(declared) if declared is not None else [],
         )
 
     def _generate(self, result: FileResult) -> None:

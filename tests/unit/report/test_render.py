@@ -363,11 +363,11 @@ def test_a_base_shows_what_changed() -> None:
     head = [target("a", files=[file(opset=18, bytes=200_000_000)]), target("new")]
     rows = Page(render_markdown(head, base=base), "markdown-it").tables[1][1:]
     assert [(row[0].code[0], row[2].text) for row in rows] == [
-        ("a", "opset  → ; size  → ; breaking: outputs  → –"),
+        ("a", "breaking: outputs  → –; opset  → ; size  → "),
         ("new", "new file"),
         ("gone", "gone file"),
     ]
-    assert rows[0][2].code == ["17", "18", "90.9 MB", "200.0 MB", "pooled"]
+    assert rows[0][2].code == ["pooled", "17", "18", "90.9 MB", "200.0 MB"]
 
 
 def test_an_axis_that_became_fixed_is_breaking() -> None:
