@@ -135,7 +135,8 @@ def _section(findings: Sequence[Finding], goods: Sequence[Good], peer_goods: lis
     alarms = sum(good.alarm is not None for good in goods)
     peer_alarms = [good for good, answer in zip(goods, peer_goods, strict=True) if answer != "passes"]
     rows = [
-        f"| {_place(finding)} | {finding.fault.name} | {_own_words(finding)} | {_layer(finding)} | {_peer_word(answer)} |"
+        f"| {_place(finding)} | {finding.fault.name} | {_own_words(finding)} | {_layer(finding)} | "
+        f"{_peer_word(answer)} |"
         for finding, answer in zip(findings, peer, strict=True)
     ]
     return "\n".join(
