@@ -664,21 +664,17 @@ FAULTS.append(
 
 
 def _endless(s: Surgery) -> None:
-    state = helper.make_tensor_value_info
+    value = helper.make_tensor_value_info
     body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go_on"], ["goes_on"]),
-            helper.make_node("Add", ["ids", "go_on_number"], ["more"]),
-        ],
+        [helper.make_node("Identity", ["go_on"], ["goes_on"]), helper.make_node("Abs", ["ids"], ["same_ids"])],
         "body",
         [
-            state("number", TensorProto.INT64, []),
-            state("go_on", TensorProto.BOOL, []),
-            state("ids", TensorProto.INT64, None),
+            value("number", TensorProto.INT64, []),
+            value("go_on", TensorProto.BOOL, []),
+            value("ids", TensorProto.INT64, ["rows", "columns"]),
         ],
-        [state("goes_on", TensorProto.BOOL, []), state("more", TensorProto.INT64, None)],
+        [value("goes_on", TensorProto.BOOL, []), value("same_ids", TensorProto.INT64, ["rows", "columns"])],
     )
-    body.initializer.append(helper.make_tensor("nothing", TensorProto.INT64, [], [0]))
     rounds, yes = s.constant(2**62, np.int64), s.constant(True, bool)
     s.after("input_ids", lambda name: s.add("Loop", rounds, yes, name, body=body))
 

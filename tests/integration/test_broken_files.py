@@ -36,7 +36,6 @@ def decoder(exports: Exports) -> Proven:
 
 # `make faults` tries them all.
 QUICK = [fault for fault in FAULTS if not fault.isolated and fault.export in ("encoder", "decoder", "vision")][::2]
-QUICK = [fault for fault in QUICK if fault.name != "wrong beyond 64 positions"]
 
 
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.slug)

@@ -125,7 +125,7 @@ def plan_cases(
         ]
     specs += _combinations(arguments, onnx_config.shape_limits(), masked, seed + 2)
     if "batch_size" in arguments and _is_read_at_once(onnx_config):
-        specs.append(CaseSpec(EMPTY_ROW, EMPTY_ROW, seed, {"batch_size": 3}))
+        specs.append(CaseSpec(EMPTY_ROW, EMPTY_ROW, seed, {"batch_size": 3}, is_extra=True))
     specs += _user_combinations(extra, arguments, seed + 3)
     cases = _distinct(specs, onnx_config)
     cases += _further_values(cases, seed + 4)

@@ -206,13 +206,14 @@ def _branch_cause(name: str) -> Cause:
 
 
 def _size_properties(tried: Sequence[Tried], failing: Sequence[Tried]) -> Iterator[_Property]:
-    axes = sorted({axis for one in tried for axis in one.case.shape if len(atomic_axes(axis)) == 1})
+    # Axes before sums of them, such as all tokens, past and new.
+    axes = sorted({axis for one in tried for axis in one.case.shape}, key=lambda axis: (len(atomic_axes(axis)), axis))
     base = next((one for one in tried if one.case.id == "base"), tried[0])
     for axis in axes:
         sizes = [one.case.shape[axis] for one in failing if axis in one.case.shape]
         if not sizes:
             continue
-        cause = Cause.PAST if axis.startswith("past") else Cause.AXIS
+        cause = Cause.PAST if axis.startswith("past") and len(atomic_axes(axis)) == 1 else Cause.AXIS
         least, most, usual = min(sizes), max(sizes), base.case.shape.get(axis)
         if least > _SINGLE or axis.startswith(("batch", "past")):
             yield _Property(cause, f"{axis} of {least} or more", _has_size(axis, partial(operator.le, least)))

@@ -28,7 +28,7 @@ from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.project.plan import Job
 from onnx_export_action.results import CaseResult, FileResult, LayerResult, Verdict
 from onnx_export_action.validation.candidate import feeds_of, open_session
-from onnx_export_action.validation.cases import EMPTY_ROW, Arrays, CaseSpec, plan_cases
+from onnx_export_action.validation.cases import EMPTY_ROW, SAMPLES, Arrays, CaseSpec, plan_cases
 from onnx_export_action.validation.diagnosis import File, with_other_padding
 from onnx_export_action.validation.layers import divergent_output, first_divergent, layer_errors, output_errors
 from onnx_export_action.validation.metrics import valid_positions
@@ -69,7 +69,8 @@ def explain(
     records = [ReferenceReader(references).component(name) for name in file.components]
     record, case = _simplest_failing(records, result.cases)
     failing = _Failing(model, components[record.name], records, record, file, result)
-    plan = plan_cases(failing.onnx_config, seed=job.seed, extra=job.shapes)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    plan = plan_cases(failing.onnx_config, seed=job.seed, extra=job.shapes, parameters=parameters)
     spec = next((spec for spec in plan if spec.id == case), None)
     if spec is None or not failing.shows(spec):
         trigger, inputs = None, failing.recorded_inputs(references, case)
@@ -171,10 +172,10 @@ class _Failing:
 
 
 def _simplest_failing(records: Sequence[ComponentRecord], cases: Sequence[CaseResult]) -> tuple[ComponentRecord, str]:
-    """The component and case id of the smallest failing case; one that has no padding comes first."""
+    """The component and case id of the smallest failing case; one that has no padding comes first, samples last."""
     named = [(record, case.id) for record in records for case in record.cases]
     failing = [
-        (checked.mask != "none", sum(checked.shape.values()), number)
+        (checked.mask == SAMPLES, checked.mask != "none", sum(checked.shape.values()), number)
         for number, checked in enumerate(cases)
         if checked.verdict is not Verdict.PASS
     ]
