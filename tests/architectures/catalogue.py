@@ -105,21 +105,21 @@ def append_outcome(outcome: Outcome) -> None:
 # --- workers ----------------------------------------------------------------------------------------------------------
 
 
-def run(pairs: list[Pair], source: str, jobs: int) -> Iterator[Outcome]:
+def run(pairs: list[Pair], source: str, jobs: int, seed: int = 0) -> Iterator[Outcome]:
     """Outcomes as they come, from ``jobs`` processes side by side."""
     waiting: queue.SimpleQueue[Pair] = queue.SimpleQueue()
     for pair in pairs:
         waiting.put(pair)
     finished: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    threads = [threading.Thread(target=_drain, args=(waiting, finished), daemon=True) for _ in range(jobs)]
+    threads = [threading.Thread(target=_drain, args=(waiting, finished, seed), daemon=True) for _ in range(jobs)]
     for thread in threads:
         thread.start()
     for _ in pairs:
         yield msgspec.structs.replace(finished.get(), source=source)
 
 
-def _drain(waiting: queue.SimpleQueue[Pair], finished: queue.SimpleQueue[Outcome]) -> None:
-    worker = _Prover()
+def _drain(waiting: queue.SimpleQueue[Pair], finished: queue.SimpleQueue[Outcome], seed: int) -> None:
+    worker = _Prover(seed)
     while True:
         try:
             pair = waiting.get_nowait()
@@ -132,7 +132,8 @@ def _drain(waiting: queue.SimpleQueue[Pair], finished: queue.SimpleQueue[Outcome
 class _Prover:
     """A process of :mod:`tests.architectures.proving`, started anew where it dies or takes too long."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._process: subprocess.Popen[bytes] | None = None
 
     def prove(self, pair: Pair) -> Outcome:
@@ -169,7 +170,7 @@ class _Prover:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.architectures.proving"],
+                [sys.executable, "-m", "tests.architectures.proving", str(self._seed)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

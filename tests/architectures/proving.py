@@ -26,7 +26,10 @@ MOST_PARAMETERS = 20_000_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a pair. ``margin`` is the worst of all files, ``source`` a hash of the code that ran."""
+    """What became of a pair. ``margin`` is the worst of all files, ``source`` a hash of the code that ran.
+
+    Of its ``outputs`` the ``calibrated`` ones have a tolerance by the model's own rounding noise.
+    """
 
     pair: Pair
     verdict: Verdict
@@ -35,26 +38,28 @@ class Outcome(msgspec.Struct, frozen=True):
     files: int = 0
     cases: int = 0
     margin: float | None = None
+    calibrated: int = 0
+    outputs: int = 0
     reason: str | None = None
     packages: dict[str, str] = {}
     source: str = ""
 
 
-def prove(pair: Pair, *, engine: str = "auto") -> Outcome:
+def prove(pair: Pair, *, engine: str = "auto", seed: int = 0) -> Outcome:
     """Export and check one pair, as small as it can be made so that it runs; what cannot be is an outcome too."""
     first = None
     for shrinking in SHRINKINGS:
-        outcome = _prove(pair, engine, shrinking)
+        outcome = _prove(pair, engine, shrinking, seed)
         if not any(words in (outcome.reason or "") for words in NO_CALL):
             return outcome
         first = first or outcome
     return first
 
 
-def _prove(pair: Pair, engine: str, shrinking: Shrinking) -> Outcome:
+def _prove(pair: Pair, engine: str, shrinking: Shrinking, seed: int) -> Outcome:
     started = time.perf_counter()
     try:
-        result = prove_in_full(pair, engine=engine, shrinking=shrinking)
+        result = prove_in_full(pair, engine=engine, shrinking=shrinking, seed=seed)
     except Exception as error:  # a configuration class raises whatever its own checks raise
         reason = f"no tiny configuration: {type(error).__name__}: {error}"
         return Outcome(pair, Verdict.ERROR, time.perf_counter() - started, reason=reason)
@@ -67,13 +72,17 @@ def _prove(pair: Pair, engine: str, shrinking: Shrinking) -> Outcome:
         files=len(result.files),
         cases=sum(len(file.cases) for file in result.files),
         margin=max(margins, default=None),
+        calibrated=sum(output.tolerance_source == "calibrated" for file in result.files for output in file.outputs),
+        outputs=sum(len(file.outputs) for file in result.files),
         reason=reason_of(result),
         packages=result.packages,
     )
 
 
-def prove_in_full(pair: Pair, *, engine: str = "auto", shrinking: Shrinking = SHRINKINGS[0]) -> TargetResult:
-    """The product's own result for one pair.
+def prove_in_full(
+    pair: Pair, *, engine: str = "auto", shrinking: Shrinking = SHRINKINGS[0], seed: int = 0
+) -> TargetResult:
+    """The product's own result for one pair; weights and inputs follow from the seed.
 
     Raises:
         ValueError: the model would not be small.
@@ -89,6 +98,7 @@ def prove_in_full(pair: Pair, *, engine: str = "auto", shrinking: Shrinking = SH
             weights="random",
             task=pair.task,
             engine=engine,
+            seed=seed,
         )
         return export_and_check(request, progress=lambda _: None)
 
@@ -116,9 +126,10 @@ def reason_of(result: TargetResult) -> str | None:
 
 
 def main() -> None:
-    """Answer pairs until there are no more."""
+    """Answer pairs until there are no more; the argument, if there is one, is the seed."""
+    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     for line in sys.stdin.buffer:
-        outcome = prove(msgspec.json.decode(line, type=Pair))
+        outcome = prove(msgspec.json.decode(line, type=Pair), seed=seed)
         sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
         sys.stdout.buffer.flush()
 

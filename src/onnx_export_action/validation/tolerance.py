@@ -12,11 +12,11 @@ from onnx_export_action.validation.records import NoiseRecord, OutputRecord
 DEFAULT_RTOL = 1e-4
 """Relative half of the default: float32 has 24 bits (6e-8); depth and the order of sums cost about three decimals."""
 
-NOISE_MULTIPLE, RMS_NOISE_MULTIPLE = 16.0, 8.0
+NOISE_MULTIPLE, RMS_NOISE_MULTIPLE = 24.0, 12.0
 """How much more than the model's own noise is allowed to one element, and to the root mean square of a case.
 
 Measured over tiny models of 150 types (`make no-false-alarm` measures it again): ONNX Runtime's largest error is 0.5 to
-2 times the noise, at most 6; its root mean square at most 4.
+3 times the noise, and its root mean square at most 4; only for Moonshine they are up to 11 and 6 times.
 """
 NOISE_FLOOR, RMS_NOISE_FLOOR = 1e-6, 2.5e-7
 """The least that is allowed, in root mean squares of the output: 16 and 4 units in the last place of float32."""
