@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "tracer", "torch-export")
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_NOT_YET = {"html": "--format html"}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -437,12 +436,11 @@ def report(
     results: tuple[Path, ...], base: tuple[Path, ...], report_format: str, output: Path | None, fail_on: FailOn | None
 ) -> ExitCode:
     """Render results as one report; exits as the verdicts say."""
+    from onnx_export_action.report.html import render_html
     from onnx_export_action.report.render import render_json, render_markdown
 
-    if report_format in _NOT_YET:
-        raise click.UsageError(f"{_NOT_YET[report_format]} is not available in this version")
     read, before = [_read(path) for path in results], [_read(path) for path in base]
-    render = render_markdown if report_format == "markdown" else render_json
+    render = {"markdown": render_markdown, "json": render_json, "html": render_html}[report_format]
     text = render(read, base=before)
     if output is None:
         click.echo(text)

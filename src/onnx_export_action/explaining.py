@@ -39,8 +39,10 @@ def explain_failures(
     folder = repro_folder_of(job.destination)
     _remove_earlier(folder)
     judged = {file.path: file for file in result.files}
-    wrong = [asked for asked in files if asked.name in judged and can_be_explained(judged[asked.name])][:_MOST_FILES]
-    for asked in wrong:
+    # A TorchScript file has no graph of this kind to look into.
+    known = [asked for asked in files if asked.name in judged and asked.path.suffix == ".onnx"]
+    wrong = [asked for asked in known if can_be_explained(judged[asked.name])]
+    for asked in wrong[:_MOST_FILES]:
         progress(f"looking for where {asked.path.name} breaks")
         try:
             _explain(job, asked, judged[asked.name], references, workers, folder)

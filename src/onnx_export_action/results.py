@@ -160,6 +160,8 @@ class OutputResult(_Struct):
     Agreements are shares of rows with the same largest element, and of the five largest that are the same. ``worst`` is
     the element with the largest margin.
     ``padded_max_abs`` is the largest error at padded positions, which no reader of the output uses.
+    ``error_decades`` counts errors by size (every n-th where there are many): below 1e-12, then by powers of ten, from
+    1e3 on.
     """
 
     name: str
@@ -189,6 +191,7 @@ class OutputResult(_Struct):
     rms_noise_floor: float | None = None
     dtype: str | None = None
     shape: list[int | str] = []
+    error_decades: list[int] = []
     quality: QualityResult | None = None
 
 

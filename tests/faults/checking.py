@@ -18,7 +18,7 @@ from tests.faults.exports import Proven, make_export
 _CANDIDATE = Work("onnx_export_action.validation.candidate:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime")
 
 
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 45.0
 
 
 class Exports:

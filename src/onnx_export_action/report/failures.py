@@ -181,6 +181,10 @@ def _near_misses(outputs: Sequence[OutputResult]) -> Iterator[Markdown]:
 
 
 def _advice(failure: Failure) -> Iterator[Markdown]:
+    if failure.cause is not None:
+        yield Markdown(f"kind of cause: **{failure.cause.value}**")
+    if failure.trigger:
+        yield Markdown(f"smallest input that shows it: {code(failure.trigger, PROSE_LIMIT)}")
     if failure.first_divergent_layer:
         yield Markdown(f"first layer that differs: {code(failure.first_divergent_layer, PROSE_LIMIT)}")
     if failure.repro:

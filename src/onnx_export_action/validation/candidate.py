@@ -416,6 +416,7 @@ class _Check:
             noise_floor=tolerance.floor,
             rms_noise_floor=tolerance.rms_floor,
             quality=self._demands[name],
+            error_decades=metrics.error_decades,
             dtype=declared.element_type if declared is not None else None,
             shape=_shape(declared) if declared is not None else [],
         )

@@ -157,6 +157,17 @@ class _Sums:
         return 10.0 * math.log10(self.reference_energy / self.error_energy)
 
 
+ERROR_DECADES = tuple(10.0**exponent for exponent in range(-12, 4))
+"""Bounds of the histogram of errors: below the first, between two, from the last on."""
+
+
+def count_by_decade(error: Array) -> list[int]:
+    """How many of some of the errors (every n-th where there are many) lie between the bounds."""
+    sample = error[:: max(1, error.size // _QUANTILE_SAMPLE)]
+    places = np.searchsorted(np.asarray(ERROR_DECADES), sample, side="right")
+    return [int(count) for count in np.bincount(places, minlength=len(ERROR_DECADES) + 1)]
+
+
 class OutputMetrics:
     """Collects one output's metrics over all cases; ``counts_argmax`` says that it scores classes."""
 
@@ -174,6 +185,7 @@ class OutputMetrics:
         self.padded_max_abs: float | None = None
         self.worst: Element | None = None
         self.nan_mismatch = 0
+        self.error_decades = [0] * (len(ERROR_DECADES) + 1)
         self._worst_margin = -1.0
 
     def add(self, reference: Array, candidate: Array, valid: Array | None, case: str = "") -> Comparison:
@@ -218,6 +230,7 @@ class OutputMetrics:
         error, magnitude = np.abs(theirs - ours), np.abs(ours)
         sums = _Sums.of(ours, theirs, error)
         self._sums += sums
+        self.error_decades = [a + b for a, b in zip(self.error_decades, count_by_decade(error), strict=True)]
         margins = error / (self.tolerance.atol + self.tolerance.rtol * magnitude)
         place = int(margins.argmax())
         element_margin, rms_abs = float(margins[place]), math.sqrt(sums.error_energy / sums.elements)
