@@ -235,6 +235,9 @@ HALF_OF_THIRDS: Settings = {
     "rope_parameters": THIRDS["rope_parameters"] | {"mrope_section": [1, 1, 0], "partial_rotary_factor": 0.5}
 }
 
+_ROPE: Settings = {"rope_type": "default", "rope_theta": 10000.0}
+BY_KIND_OF_LAYER: Settings = {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}}
+
 # A time series has no length of its own; one number tells the time.
 TIME_SERIES: Settings = {"prediction_length": 8, "context_length": 16, "num_time_features": 1}
 
@@ -242,6 +245,26 @@ TIME_SERIES: Settings = {"prediction_length": 8, "context_length": 16, "num_time
 # default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
 OVERRIDES: dict[str, Settings] = {
     "autoformer": TIME_SERIES,
+    "chameleon": {"vocabulary_map": {"<image>": 6, "IMGIMGBS00A": 9, "IMGIMGBS01A": 10}},
+    "cohere_compass": {"text_config": BY_KIND_OF_LAYER},
+    "cohere_compass_text": BY_KIND_OF_LAYER,
+    "csm": {"codec_config": {"upsample_groups": HIDDEN}},
+    "dab-detr": DETR_PARTS | {"num_queries": HEAD_SIZE},
+    "dbrx": {"attn_config": {"rope_theta": 10000.0}},
+    "deformable_detr": DETR_PARTS | {"num_queries": HEAD_SIZE},
+    "gemma3n_text": {"num_kv_shared_layers": 0},
+    "kyutai_speech_to_text": {
+        "pad_token_id": PADDING,
+        "bos_token_id": BEGIN,
+        "audio_pad_token_id": 7,
+        "audio_bos_token_id": 8,
+        "codec_config": {"upsample_groups": HIDDEN},
+    },
+    "mimi": {"upsample_groups": HIDDEN},
+    "mimi_decoder": {"upsample_groups": HIDDEN},
+    "omdet-turbo": DETR_PARTS,
+    "pocket_tts_audio_tokenizer": {"upsample_groups": HIDDEN},
+    "pocket_tts_audio_tokenizer_decoder": {"upsample_groups": HIDDEN},
     "big_bird": {"block_size": 4},
     "bigbird_pegasus": {"block_size": 4},
     "colpali": {"vlm_config": {"text_config": {"num_key_value_heads": HEADS // 2}}},
