@@ -238,6 +238,9 @@ HALF_OF_THIRDS: Settings = {
 _ROPE: Settings = {"rope_type": "default", "rope_theta": 10000.0}
 BY_KIND_OF_LAYER: Settings = {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}}
 
+# Positions for three thousand frames.
+LONG_SOUND: Settings = {"max_position_embeddings": 1024}
+
 # A time series has no length of its own; one number tells the time.
 TIME_SERIES: Settings = {"prediction_length": 8, "context_length": 16, "num_time_features": 1}
 
@@ -245,12 +248,26 @@ TIME_SERIES: Settings = {"prediction_length": 8, "context_length": 16, "num_time
 # default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
 OVERRIDES: dict[str, Settings] = {
     "autoformer": TIME_SERIES,
+    "nemotron_asr_streaming_encoder": LONG_SOUND,
+    "nemotron_asr_streaming": {"encoder_config": LONG_SOUND},
+    "nemotron3_5_asr": {"encoder_config": LONG_SOUND},
+    "parakeet_encoder": LONG_SOUND,
+    "paddleocr_vl": {"text_config": THIRDS},
+    "deepseek_v2": {
+        "num_experts_per_tok": 2,
+        "n_routed_experts": 4,
+        "first_k_dense_replace": 1,
+        "num_key_value_heads": HEADS,
+    },
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
+    "gemma4_audio": {"subsampling_conv_channels": [128, 32]},
+    "gemma3n_audio": {"input_feat_size": 128},
     "chameleon": {"vocabulary_map": {"<image>": 6, "IMGIMGBS00A": 9, "IMGIMGBS01A": 10}},
     "cohere_compass": {"text_config": BY_KIND_OF_LAYER},
     "cohere_compass_text": BY_KIND_OF_LAYER,
     "csm": {"codec_config": {"upsample_groups": HIDDEN}},
     "dab-detr": DETR_PARTS | {"num_queries": HEAD_SIZE},
-    "dbrx": {"attn_config": {"rope_theta": 10000.0}},
+    "dbrx": {"attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0}},
     "deformable_detr": DETR_PARTS | {"num_queries": HEAD_SIZE},
     "gemma3n_text": {"num_kv_shared_layers": 0},
     "kyutai_speech_to_text": {

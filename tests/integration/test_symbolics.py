@@ -73,6 +73,19 @@ def test_which_elements_are_wanted(opset: int, invert: bool, tmp_path: Path) -> 
     assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0,), opset=opset)
 
 
+@pytest.mark.parametrize("kind", [torch.bool, torch.int64])
+def test_or_in_place_of_truth_values_and_of_bits(kind: torch.dtype, tmp_path: Path) -> None:
+    def compute(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        both = one.clone()
+        both |= other
+        return both
+
+    def inputs(rows: int) -> Inputs:
+        return torch.randint(0, 2, (rows, 4)).to(kind), torch.randint(0, 2, (rows, 4)).to(kind)
+
+    assert_traced_right(compute, inputs(3), inputs(5), path=tmp_path / "file.onnx", axes=(0,), opset=18)
+
+
 @pytest.mark.parametrize("opset", [14, 18])
 @pytest.mark.parametrize(("size", "upper", "unitriangular"), [(1, False, False), (16, False, False), (7, True, True)])
 def test_a_triangle_is_solved(opset: int, size: int, upper: bool, unitriangular: bool, tmp_path: Path) -> None:

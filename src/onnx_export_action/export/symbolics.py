@@ -21,6 +21,9 @@ def register_missing_operators() -> None:
     nothing newer than opset 11.
     """
     operators = {
+        "aten::__or_": _or,
+        "aten::__ior_": _or,
+        "aten::bitwise_or": _or,
         "aten::copy": _copy,
         "aten::diff": _diff,
         "aten::mul": _mul,
@@ -139,6 +142,16 @@ def _unfold(g: Any, tensor: Any, axis: int, size: int, step: int) -> Any:
     unfolded = g.op("Transpose", windows, perm_i=order)
     unfolded.setType(tensor.type().with_sizes([None] * (rank + 1)))
     return unfolded
+
+
+def _or(g: Any, one: Any, other: Any) -> Any:
+    """``|`` and ``|=``, of truth values and of whole numbers."""
+    types = torch.onnx.JitScalarType
+    if {types.from_value(value, types.UNDEFINED) for value in (one, other)} == {types.BOOL}:
+        return g.op("Or", one, other)
+    if g.opset < _AXES_ARE_INPUTS:
+        return symbolic_helper._unimplemented("bitwise_or", "whole numbers need opset 18")
+    return g.op("BitwiseOr", one, other)
 
 
 def _expm1(g: Any, tensor: Any) -> Any:
@@ -316,5 +329,5 @@ def _whole_numbers(g: Any, value: int | list[int]) -> Any:
 
 
 _TO_THE_END = 2**63 - 1
-# From this opset on the axes of reductions are an input.
+# From this opset on the axes of reductions are an input, and whole numbers have operators of their bits.
 _AXES_ARE_INPUTS = 18

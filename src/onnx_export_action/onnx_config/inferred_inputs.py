@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_export_action.onnx_config.dummy_inputs import (
     ALL_GENERATORS,
-    DummyFramesFirstGenerator,
     DummyInputGenerator,
     DummyTextInputGenerator,
     DummyVisionInputGenerator,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 # Rows and columns of patches of the one image that a file of such a model takes, in units that are merged to one.
 GRID = (2, 3)
+_USUAL_MEL_BINS = 128
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class DummyGridPatchGenerator(DummyInputGenerator):
 
     def _patch_shape(self) -> tuple[int, ...]:
         channels, (height, width) = self._channels, self._patch_size
-        frames = int(self.normalized_config.get("temporal_patch_size") or 1) if self.FRAMES_A_PATCH else 1
+        named = self.normalized_config.get("temporal_patch_size") or self.normalized_config.get("patch_temporal")
+        frames = int(named or 1) if self.FRAMES_A_PATCH else 1
         return (channels * frames * height * width,)
 
     @property
@@ -151,10 +152,19 @@ class DummyImagePairGenerator(DummyVisionInputGenerator):
         return self.random_float_array(input_name, size)
 
 
-class DummyPromptImageGenerator(DummyVisionInputGenerator):
-    """Images, and others with masks that show what to do: (batch, channels, height, width), float32."""
+class DummyPromptImageGenerator(DummyInputGenerator):
+    """Images, and others with masks that show what to do: (batch, channels, half of the height, width), float32.
+
+    The model puts one above the other, to an image of its size.
+    """
 
     SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("pixel_values", "prompt_pixel_values", "prompt_masks")
+
+    def array(self, input_name: str) -> Array:
+        """The images."""
+        shapes = self.shapes
+        size = (self.batch_size, shapes.num_channels, shapes.image_height // 2, shapes.image_width)
+        return self.random_float_array(input_name, size)
 
 
 class DummyRegionFeatureGenerator(DummyInputGenerator):
@@ -211,7 +221,7 @@ class DummyQueryPromptGenerator(DummyTextInputGenerator):
         return ids
 
 
-class DummyMaskedSoundGenerator(DummyFramesFirstGenerator):
+class DummyMaskedSoundGenerator(DummyInputGenerator):
     """Spectrograms, frames first, with the mask under a name of its own: (batch, frames)."""
 
     SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
@@ -228,7 +238,9 @@ class DummyMaskedSoundGenerator(DummyFramesFirstGenerator):
         if input_name.endswith("mask"):
             is_sound: Array = mask == (0 if input_name == "audio_mel_mask" else 1)
             return is_sound
-        features: Array = super().array("input_features") * mask[..., None].astype("float32")
+        stacked = int(self.normalized_config.get("num_stacked_frames") or 1)
+        bins = int(self.normalized_config.get("num_mel_bins") or _USUAL_MEL_BINS) * stacked
+        features: Array = self.random_float_array(input_name, (*mask.shape, bins)) * mask[..., None].astype("float32")
         return features
 
 
