@@ -225,6 +225,7 @@ def inferred_page(outcomes: list[Outcome]) -> str:
         "auto class loads, with one of its tasks: its configuration is inferred from runs of a tiny model.",
         "",
         f"- {inferred_figures(outcomes)}",
+        f"- Versions of this code that the outcomes are of (`--keep`): {len({outcome.source for outcome in outcomes})}",
         "",
         "| type | task | verdict | engine | seconds | margin | cause |",
         "| --- | --- | --- | --- | ---: | ---: | --- |",
