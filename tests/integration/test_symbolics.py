@@ -99,6 +99,17 @@ def test_a_triangle_is_solved(opset: int, size: int, upper: bool, unitriangular:
     assert_traced_right(compute, inputs(2), inputs(4), path=tmp_path / "file.onnx", axes=(0,), opset=opset)
 
 
+def test_a_triangle_of_any_size_is_solved(tmp_path: Path) -> None:
+    def inputs(size: int) -> Inputs:
+        return (0.3 * torch.randn(2, size, size)).tril() + 2 * torch.eye(size), torch.randn(2, size, 5)
+
+    def compute(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.solve_triangular(matrix, right, upper=False)
+
+    path = tmp_path / "file.onnx"
+    assert_traced_right(compute, inputs(5), inputs(1), inputs(33), path=path, axes=(1, 2), opset=18)
+
+
 @pytest.mark.parametrize("opset", [14, 18])
 @pytest.mark.parametrize("sizes", [(8,), (4, 8)])
 def test_root_mean_square_norms(opset: int, sizes: tuple[int, ...], tmp_path: Path) -> None:

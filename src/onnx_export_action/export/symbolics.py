@@ -175,20 +175,20 @@ def _isin(g: Any, elements: Any, wanted: Any, _: bool, invert: bool) -> Any:
 
 @symbolic_helper.parse_args("v", "v", "b", "b", "b")
 def _solve_triangular(g: Any, matrix: Any, right: Any, upper: bool, left: bool, unitriangular: bool) -> Any:
-    """``torch.linalg.solve_triangular`` for a triangle of known size, as gated delta rules solve their chunks.
+    """``torch.linalg.solve_triangular``, as gated delta rules solve their chunks.
 
     With the diagonal D taken out, the triangle is D (I - N) and N is nilpotent: its inverse is the product of
     I + N^(2^k), which is exact once 2^k reaches the size.
     """
-    size = symbolic_helper._get_tensor_dim_size(matrix, -1)
-    if size is None or not left:
-        return symbolic_helper._unimplemented("linalg_solve_triangular", "the size is not known, or it is on the right")
-    eye = g.op("Constant", value_t=torch.eye(size))
-    strict = g.op("Constant", value_t=torch.ones(size, size).triu(1) if upper else torch.ones(size, size).tril(-1))
-    nilpotent = g.op("Neg", g.op("Mul", matrix, strict))
+    if not left or g.opset < _HAS_TRIANGLES:
+        return symbolic_helper._unimplemented("linalg_solve_triangular", "opset 14, and the matrix on the left")
+    strict = g.op("Trilu", matrix, _whole_numbers(g, 1 if upper else -1), upper_i=int(upper))
+    nilpotent = g.op("Neg", strict)
     if not unitriangular:
-        diagonal = symbolic_helper._reducesum_helper(g, g.op("Mul", matrix, eye), axes_i=[-1], keepdims_i=1)
+        triangle = g.op("Trilu", matrix, _whole_numbers(g, 0), upper_i=int(upper))
+        diagonal = symbolic_helper._reducesum_helper(g, g.op("Sub", triangle, strict), axes_i=[-1], keepdims_i=1)
         nilpotent, right = g.op("Div", nilpotent, diagonal), g.op("Div", right, diagonal)
+    size = symbolic_helper._get_tensor_dim_size(matrix, -1) or _LARGEST_TRIANGLE
     solved = right
     power = nilpotent
     for step in range(max(1, (size - 1).bit_length())):
@@ -329,5 +329,8 @@ def _whole_numbers(g: Any, value: int | list[int]) -> Any:
 
 
 _TO_THE_END = 2**63 - 1
+_HAS_TRIANGLES = 14
+# Where the size is not known: a matrix of more rows has no place in memory.
+_LARGEST_TRIANGLE = 2**16
 # From this opset on the axes of reductions are an input, and whole numbers have operators of their bits.
 _AXES_ARE_INPUTS = 18
