@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,43 @@ def test_which_weights_a_program_reads() -> None:
     used = torchscript.used_weights(program)
     assert {"head.weight", "embedding.weight"} <= used
     assert "unused.weight" not in used
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, given: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(given)
+        return given * 2
+
+
+class DoubledApart(torch.autograd.Function):
+    @staticmethod
+    def forward(given: torch.Tensor) -> torch.Tensor:
+        return given * 2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+
+
+class WithFunctions(torch.nn.Module):
+    def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor]:
+        return (DoubledApart.apply(Doubled.apply(ids.float())),)
+
+
+def test_functions_with_gradients_of_their_own_become_part_of_the_program(tmp_path: Path) -> None:
+    call = call_of(WithFunctions())
+    torchscript.save(*torchscript.trace(call), tmp_path / "model.pt")
+    (found,) = torch.jit.load(str(tmp_path / "model.pt"))(torch.full((1, 5), 3))
+    assert found.tolist() == [[12.0] * 5]
+
+
+def test_what_a_file_cannot_hold_is_no_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchscript, "_functions_without_gradients", contextlib.nullcontext)
+    program, signature = torchscript.trace(call_of(WithFunctions()))
+    with pytest.raises(ExportError, match="TorchScript cannot save the model"):
+        torchscript.save(program, signature, tmp_path / "model.pt")
+    assert list(tmp_path.iterdir()) == []
 
 
 class Untraceable(torch.nn.Module):

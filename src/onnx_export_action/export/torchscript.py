@@ -38,7 +38,7 @@ def trace(call: ModelCall) -> tuple[Any, Signature]:
     """
     inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
     untie_weights(call.module)
-    with _quiet(), traceable_experts(), torch.no_grad(), _named_arguments(call):
+    with _quiet(), traceable_experts(), torch.no_grad(), _named_arguments(call), _functions_without_gradients():
         try:
             outputs = call.module(*inputs)
             # The grid compares with a model of its own; torch's check would run this one thrice more.
@@ -63,13 +63,16 @@ def save(program: Any, signature: Signature, path: Path) -> None:
     """Write the program, with its description inside; nothing is left where that fails.
 
     Raises:
+        ExportError: the program holds what a file cannot.
         OSError: the file cannot be written.
     """
     try:
         torch.jit.save(program, str(path), _extra_files={SIGNATURE_NAME: msgspec.json.encode(signature)})
-    except RuntimeError as error:  # libtorch's word for a full disk
+    except RuntimeError as error:
         path.unlink(missing_ok=True)
-        raise OSError(None, _first_line(error)) from error
+        if "PytorchStreamWriter" in str(error):  # libtorch's word for a full disk
+            raise OSError(None, _first_line(error)) from error
+        raise ExportError(f"TorchScript cannot save the model: {_first_line(error)}", stage=Stage.EXPORT) from error
 
 
 def used_weights(program: Any) -> set[str]:
@@ -113,6 +116,23 @@ def _named_arguments(call: ModelCall) -> Iterator[None]:
         yield
     finally:
         del forward.__signature__
+
+
+@contextmanager
+def _functions_without_gradients() -> Iterator[None]:
+    """Trace into each ``torch.autograd.Function``: a file cannot hold a call of Python, as BLOOM's GELU would be."""
+    apply = torch.autograd.Function.__dict__["apply"]
+
+    def forward(cls: Any, *arguments: Any) -> Any:
+        keeps_context_apart = cls.setup_context is not torch.autograd.function._SingleLevelFunction.setup_context
+        context = () if keeps_context_apart else (torch.autograd.function.FunctionCtx(),)
+        return cls.forward(*context, *arguments)
+
+    torch.autograd.Function.apply = classmethod(forward)
+    try:
+        yield
+    finally:
+        torch.autograd.Function.apply = apply
 
 
 @contextmanager
