@@ -117,7 +117,9 @@ def _inferred(model: Any, task: str, declaration: Declaration) -> OnnxConfig:
     try:
         return infer_onnx_config(model, task, list(_candidates(model, task, declaration)))
     except ExportError as error:
-        raise plan_error(f"{_place(declaration)}: {error.message}", error.hint) from error
+        place = _place(declaration)
+        message = error.message if error.message.startswith(place) else f"{place}: {error.message}"
+        raise plan_error(message, error.hint) from error
 
 
 def _candidates(model: Any, task: str, declaration: Declaration) -> Iterator[Facts]:
@@ -159,7 +161,7 @@ def _is_made(onnx_config: OnnxConfig, name: str, tensor: DeclaredTensor, declara
             try:
                 axes = generator.array(name).ndim
             except ExportError:  # the model's configuration does not say what it needs
-                return False
+                continue
             return axes >= len(tensor.axes) or sorted(tensor.axes) != list(range(len(tensor.axes)))
     return False
 
@@ -241,9 +243,9 @@ class _Declared:
                 place = tensor.axes[number].place
                 moved_by = self._moved.get((name, number), [])
                 for part in atomic_axes(axis_name):
-                    argument = AXIS_ARGUMENTS[part]
-                    if argument not in moved_by:
-                        raise plan_error(*self._wrong_axis(name, number, axis_name, argument, place))
+                    argument = next((one for one in AXIS_ARGUMENTS[part] if one in moved_by), None)
+                    if argument is None:
+                        raise plan_error(*self._wrong_axis(name, number, axis_name, AXIS_ARGUMENTS[part][0], place))
                     self._require_free(f"axis {number} ({axis_name}) of {name}", argument, sizes, place)
                 self._require_one_size(name, number, axis_name, place)
 
@@ -261,7 +263,7 @@ class _Declared:
     def _wrong_axis(self, name: str, number: int, axis_name: str, argument: str, place: str) -> tuple[str, str | None]:
         moved_by = self._moved.get((name, number), [])
         if moved_by:
-            names = [known for known, one in AXIS_ARGUMENTS.items() if one in moved_by]
+            names = [known for known, possible in AXIS_ARGUMENTS.items() if set(possible) & set(moved_by)]
             return f"{place}: axis {number} of {name} is no {axis_name}", f"it varies with {', '.join(names[:3])}"
         limit = self._free.shape_limits().get(argument)
         hint = "leave the axis out, or give its size" if limit is None else str(limit)
@@ -302,8 +304,14 @@ class _Declared:
 
     def _arguments(self) -> list[str]:
         """The shape arguments that the declared axes vary with."""
-        parts = [part for axes in self._inputs.values() for name in axes.values() for part in atomic_axes(name)]
-        return list(dict.fromkeys(AXIS_ARGUMENTS[part] for part in parts if part in AXIS_ARGUMENTS))
+        found = (
+            argument
+            for (name, axis), moved_by in self._moved.items()
+            for part in atomic_axes(self._inputs.get(name, {}).get(axis, ""))
+            for argument in AXIS_ARGUMENTS.get(part, ())
+            if argument in moved_by
+        )
+        return list(dict.fromkeys(found))
 
     def _name_of(self, axis: Axis, alike: set[Axis], onnx_config: OnnxConfig) -> str:
         output, number = axis

@@ -72,12 +72,13 @@ class DeclaredInterface(OnnxConfig):
     def _declared_name(self, name: str) -> str:
         """What the declaration calls an axis of the cache: one length has one name in a file."""
         names = {
-            AXIS_ARGUMENTS[part]: part
+            argument: part
             for axes in self.interface.inputs.values()
             for axis_name in axes.values()
             for part in atomic_axes(axis_name)
+            for argument in AXIS_ARGUMENTS[part]
         }
-        return " + ".join(names.get(AXIS_ARGUMENTS.get(part, part), part) for part in atomic_axes(name))
+        return " + ".join(names.get(AXIS_ARGUMENTS.get(part, (part,))[0], part) for part in atomic_axes(name))
 
     def shape_limits(self) -> dict[str, ShapeLimit]:
         """As the configuration says; a declared size is the only one."""
@@ -130,7 +131,7 @@ class DummyDeclaredInputGenerator(DummyInputGenerator):
     def _size(self, axis: str | int) -> int:
         if isinstance(axis, int):
             return axis
-        return sum(int(getattr(self.shapes, AXIS_ARGUMENTS[part])) for part in atomic_axes(axis))
+        return sum(int(getattr(self.shapes, AXIS_ARGUMENTS[part][0])) for part in atomic_axes(axis))
 
 
 def generator_of(name: str, axes: Mapping[int, str | int], kind: str) -> type[DummyInputGenerator]:
