@@ -137,10 +137,8 @@ def test_the_exported_file_embeds_as_the_library_does(
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_clip_embeds_texts_and_images(own_checkpoint: CheckpointFactory, tmp_path: Path) -> None:
-    folder = own_checkpoint("clip")
-    entries = [("", "Transformer"), ("1_Normalize", "Normalize")]
-    write_modules(folder, entries)
+def test_clip_embeds_texts_and_images(checkpoint: CheckpointFactory, tmp_path: Path, modules: Any) -> None:
+    folder = saved(checkpoint("clip"), tmp_path / "model", modules.Normalize())
     result = exported(folder, task="sentence-similarity")
     assert result.verdict is Verdict.PASS, result.failure or result.files[0].failure
     assert [output.name for output in result.files[0].outputs] == ["text_embeds", "image_embeds"]

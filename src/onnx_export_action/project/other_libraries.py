@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_export_action.errors import plan_error
+from onnx_export_action.project.problems import quoted
 from onnx_export_action.project.sentence_modules import (
     MODULES_NAME,
     Pooling,
@@ -66,5 +67,9 @@ def as_sentence_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     is_clip = modules.kind == "CLIPModel" or config.get("model_type") == "clip"
     if not is_clip and not any(isinstance(step, Pooling) for step, _ in modules.steps):
         raise plan_error(f"{folder / MODULES_NAME} has no Pooling: nothing makes one embedding of a text")
+    known = ("get_text_features", "pooler_output") if is_clip else ("forward", "last_hidden_state")
+    if modules.call not in (None, known):
+        said = " and ".join(quoted(word) for word in modules.call or ())
+        raise plan_error(f"{folder}: texts are embedded by {said} of the model, which is not exported")
     name = SENTENCE_CLIP if is_clip else SENTENCE_MODEL
     return config | {"model_type": name, "architectures": ["SentenceTransformerModel"]}

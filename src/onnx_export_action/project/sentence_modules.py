@@ -19,6 +19,7 @@ from onnx_export_action.project.problems import quoted
 
 MODULES_NAME = "modules.json"
 CONFIG_NAME = "config.json"
+TRANSFORMER_SETTINGS_NAME = "sentence_bert_config.json"
 
 _MAX_BYTES = 1024 * 1024
 _MAX_SIZE = 2**20
@@ -101,11 +102,15 @@ _STEPS: dict[str, type[Step]] = {
 
 
 class SentenceModules(msgspec.Struct, frozen=True):
-    """The model, its folder, and the steps after it, each with the folder of its weights."""
+    """The model, its folder, and the steps after it, each with the folder of its weights.
+
+    ``call`` is what of the model is called for texts and which output is taken; None where the files do not say.
+    """
 
     kind: str
     folder: Path
     steps: list[tuple[Step, Path]]
+    call: tuple[str, str] | None = None
 
     def words(self) -> list[str]:
         """What follows the model, for a report: ``Pooling (mean)``, ``Normalize``."""
@@ -113,6 +118,16 @@ class SentenceModules(msgspec.Struct, frozen=True):
             f"Pooling ({', '.join(step.modes)})" if isinstance(step, Pooling) else type(step).__name__
             for step, _ in self.steps
         ]
+
+
+class _Call(msgspec.Struct):
+    method: Annotated[str, msgspec.Meta(max_length=200)]
+    method_output_name: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+
+
+class _TransformerSettings(msgspec.Struct):
+    transformer_task: Annotated[str, msgspec.Meta(max_length=200)] = "feature-extraction"
+    modality_config: dict[str, _Call] = {}
 
 
 class _Entry(msgspec.Struct):
@@ -140,7 +155,7 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
         raise plan_error(f"{path}: the first module is {kinds[0]}", f"it must be one of {', '.join(MODELS)}")
     folders = [_folder(entry, folder, path) for entry in entries]
     steps = [(_step(kind, place, folder), place) for kind, place in zip(kinds[1:], folders[1:], strict=True)]
-    return SentenceModules(kinds[0], folders[0], steps)
+    return SentenceModules(kinds[0], folders[0], steps, _call(folders[0], folder))
 
 
 def config_folder(folder: Path) -> Path:
@@ -177,6 +192,19 @@ def module_folders(folder: Path) -> list[str]:
 def is_module_folder(name: str) -> bool:
     """Whether a folder is called as sentence-transformers calls those of modules: ``2_Dense``."""
     return _OWN_FOLDER.fullmatch(name) is not None
+
+
+def _call(place: Path, folder: Path) -> tuple[str, str] | None:
+    """What the settings of the first module, which versions from 5.4 on write, say of texts."""
+    path = place / TRANSFORMER_SETTINGS_NAME
+    settings = _decoded(path, _TransformerSettings, folder) if path.is_file() else _TransformerSettings()
+    if settings.transformer_task != "feature-extraction":
+        raise plan_error(
+            f"{path}: models for {quoted(settings.transformer_task)} embed no sentences",
+            "name the model's own task to export the model alone",
+        )
+    text = settings.modality_config.get("text")
+    return None if text is None else (text.method, text.method_output_name or "")
 
 
 def _kind(entry: _Entry, path: Path) -> str:

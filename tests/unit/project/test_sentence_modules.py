@@ -96,6 +96,20 @@ def test_settings_that_mean_nothing_are_refused(tmp_path: Path, settings: dict[s
     assert words in refused(write(tmp_path, [TRANSFORMER, POOLING, DENSE], **settings))
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"transformer_task": "fill-mask"}, "models for 'fill-mask' embed no sentences"),
+        ({"modality_config": {"text": {"method": "__init__"}}}, "texts are embedded by '__init__' and ''"),
+        ({"modality_config": {"text": "forward"}}, "not as sentence-transformers writes it"),
+    ],
+)
+def test_a_model_that_is_called_otherwise_is_refused(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
+    write(tmp_path, [TRANSFORMER, POOLING])
+    (tmp_path / "sentence_bert_config.json").write_text(json.dumps(settings))
+    assert words in refused(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b"NaN", b" " * 2_000_000])
 def test_a_file_that_is_no_list_of_modules(tmp_path: Path, content: bytes) -> None:
     write(tmp_path, []).joinpath("modules.json").write_bytes(content)
