@@ -168,7 +168,11 @@ _base_option = click.option(
 @click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target; may be repeated.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of all artifacts, instead of each 'output'.")
 @click.option("--changed-since", metavar="REF", help="Only targets that changed since this commit or branch.")
-@click.option("--trust-remote-code", is_flag=True, help="Run Python code from the models' repositories.")
+@click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Run Python code from the models' repositories, and classes that onnx_config names.",
+)
 @_base_option
 @_fail_on_option
 def run(

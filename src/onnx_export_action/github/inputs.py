@@ -115,7 +115,12 @@ INPUTS = (
         "Where it is empty, each target's own `fail_on` holds.",
         choices=_values(FailOn),
     ),
-    Input("allow-remote-code", "Run Python code from the models' repositories.", "false", _BOOLEAN),
+    Input(
+        "allow-remote-code",
+        "Run Python code from the models' repositories, and the configuration classes that `onnx_config` names.",
+        "false",
+        _BOOLEAN,
+    ),
     Input("github-token", "Token for the comment; needs `pull-requests: write`.", "${{ github.token }}", secret=True),
     Input(
         "hub-token",
