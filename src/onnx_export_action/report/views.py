@@ -238,6 +238,10 @@ def _generation(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
         tokens, prompts = figures.integer(generation.tokens), figures.integer(generation.prompts)
         ending = "the same tokens as PyTorch" if generation.equal else "**not** the tokens that PyTorch generates"
         icon = verdict_state(Verdict.PASS if generation.equal else Verdict.FAIL).icon
+        if generation.ties:
+            ending += f", but for {figures.integer(generation.ties)} ties between logits within the tolerance"
+        if not generation.equal and generation.token_agreement is not None:
+            ending += f"; {figures.percent(generation.token_agreement)} of the tokens agree"
         name = f"{code(result.target)} {code(file.path)}"
         yield Markdown(f"{icon} {name}: {tokens} tokens, {prompts} prompts: {ending}")
 

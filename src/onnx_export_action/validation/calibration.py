@@ -7,7 +7,7 @@ multiple of that noise, while a wrong weight or constant shows as soon as it mat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ MEMORY_BUDGET = 2 * 2**30
 MOST_PARAMETERS = 2**31
 """Beyond this float64 takes longer than an export is worth."""
 
-# After the first case others follow while their work stays below this: about a second on two cores.
-_WORK = 2 * 10**10
+# After the first case others follow while the work stays below this: about half a second on two cores.
+_WORK = 10**10
 # Making one element float64 takes as long as so many float64 operations of a product.
 _FLOPS_PER_COPY = 50
 
@@ -52,17 +52,27 @@ def calibrate(module: FlatModel, onnx_config: OnnxConfig, cases: Sequence[CaseRe
     if problem is not None:
         return Calibration({}, problem)
     meters = {name: _NoiseMeter() for name in onnx_config.outputs}
-    work = 0
     try:
-        exact_module = twin(module)
-        for case in _most_telling_first(cases):
-            work += _measure(exact_module, onnx_config, load_file(folder / case.file), meters)
-            if work > _WORK:
-                break
+        _measure_all(
+            twin(module), onnx_config, (load_file(folder / case.file) for case in _most_telling_first(cases)), meters
+        )
     except Exception as error:  # operators without a float64 form raise what they like
         text = (str(error).strip().splitlines() or [""])[0][:200]
         return Calibration({}, f"the model does not run in float64 ({type(error).__name__}: {text})")
     return Calibration({name: meter.record() for name, meter in meters.items() if meter.elements})
+
+
+def _measure_all(
+    module: FlatModel, onnx_config: OnnxConfig, cases: Iterable[Arrays], meters: Mapping[str, _NoiseMeter]
+) -> None:
+    """The first case, and each further one whose work, judged by its size beside the first, is left to spend."""
+    first_input = f"{INPUT_PREFIX}{next(iter(onnx_config.inputs))}"
+    done = elements = 0
+    for arrays in cases:
+        size = max(arrays[first_input].size, 1)
+        if elements == 0 or done + done * size / elements <= _WORK:
+            done += _measure(module, onnx_config, arrays, meters)
+            elements += size
 
 
 def _too_large(module: FlatModel) -> str | None:

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from onnx_export_action.validation.cases import Arrays
 from onnx_export_action.validation.encoder_decoder_generation import check_generation_from_encoder
+from onnx_export_action.validation.generation import GreedyChoices
 from onnx_export_action.validation.records import ComponentRecord, GenerationRecord
 from onnx_export_action.validation.tolerance import Tolerance
 
@@ -86,3 +87,14 @@ def test_an_encoder_that_encodes_something_else_is_caught(reference: Path) -> No
         run, lambda inputs: inputs["input_ids"] + 1, DECODERS, generation, TOLERANCE, reference
     ).result
     assert not result.equal
+
+
+@pytest.mark.parametrize(("gap", "equal", "ties"), [(1e-5, True, 1), (1.0, False, 0)], ids=["a tie", "a difference"])
+def test_only_logits_within_the_tolerance_of_each_other_are_a_tie(gap: float, equal: bool, ties: int) -> None:
+    choices = GreedyChoices(TOLERANCE)
+    choices.add(np.array([[1.0, 1.0 + gap, 0.0], [0.0, 0.0, 1.0]]), np.array([0, 2]))
+    choices.add(np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), np.array([2, 1]))
+    result = choices.generated(GenerationRecord(file="x", prompts=2, tokens=2)).result
+    assert (result.equal, result.ties, result.token_agreement) == (equal, ties, 0.75)
+    assert ("tie between 0, ONNX says 1" in str(result.first_difference)) == equal
+    assert "prompt 1, token 1" in str(result.first_difference)
