@@ -106,7 +106,7 @@ def _peer_answers(python: Path, exports: Exports, files: Sequence[tuple[str, str
         {
             "checkpoint": str(exports[export].checkpoint),
             "task": MODELS["encoder" if export == INT8 else export][2],
-            "stem": stem,
+            "stem": "model" if export == INT8 else stem,
             "path": str(path),
         }
         for export, stem, path in files

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,11 +63,14 @@ def find(fault: Fault, exports: Exports, folder: Path, *, look_inside: bool = Tr
     """Break a copy of the good file in ``folder``, check it, and look into it, as the product does."""
     good = exports[fault.export]
     path = break_file(fault, good.model(fault.stem), folder)
+    beside = good.path(fault.stem).with_name("model.onnx")
+    if beside != good.path(fault.stem) and beside.is_file() and good.record(fault.stem).variant != "fp32":
+        shutil.copy(beside, folder)  # a variant lies beside the file that it is of
     if not fault.isolated:
         result = good.check(path, fault.stem)
         if look_inside and can_be_explained(result):
             repro = folder / "repro"
-            asked = good.asked(path, fault.stem, variant=good.record(fault.stem).variant)
+            asked = good.asked(path, fault.stem)
             add_explanation(result, explain(good.job, asked, result, good.references, repro, f"../{path.name}"), repro)
         return Finding(fault, result)
     asked = good.asked(path, fault.stem)
@@ -76,8 +78,3 @@ def find(fault: Fault, exports: Exports, folder: Path, *, look_inside: bool = Tr
         candidate = workers.fresh(_CANDIDATE)
         candidate.ask(good.job, asked, good.references)
         return Finding(fault, answer_of(candidate, asked, _PATIENCE_SECONDS).result)
-
-
-def in_temporary_folder(work: Callable[[Path], None]) -> None:
-    with tempfile.TemporaryDirectory(prefix="onnx-export-faults-") as folder:
-        work(Path(folder))

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from onnx_export_action.results import Cause
-from tests.faults.exports import INT8
+from tests.faults.exports import INT8, INT8_STEM
 from tests.faults.surgery import Array, Surgery, attribute
 
 LAYERS = 2
@@ -555,22 +555,22 @@ def _(s: Surgery) -> None:
 # --- quantised files --------------------------------------------------------------------------------------------------
 
 
-@fault("quantisation scale wrong", INT8, Cause.VALUES)
+@fault("quantisation scale wrong", INT8, Cause.VALUES, stem=INT8_STEM)
 def _(s: Surgery) -> None:
     s.change_weight(r"encoder.layer.1.intermediate.dense.weight.*_scale", lambda scale: scale * 1.5)
 
 
-@fault("zero point wrong", INT8, Cause.VALUES)
+@fault("zero point wrong", INT8, Cause.VALUES, stem=INT8_STEM)
 def _(s: Surgery) -> None:
     s.change_weight(r"encoder.layer.0.attention.self.value.weight.*_zero_point", lambda point: point + 40)
 
 
-@fault("weights of a layer saturated", INT8, Cause.VALUES)
+@fault("weights of a layer saturated", INT8, Cause.VALUES, stem=INT8_STEM)
 def _(s: Surgery) -> None:
     s.change_weight(r"encoder.layer.0.output.dense.weight.*_quantized", lambda w: np.clip(w, -32, 31))
 
 
-@fault("mask ignored", INT8, Cause.MASK)
+@fault("mask ignored", INT8, Cause.MASK, stem=INT8_STEM)
 def _(s: Surgery) -> None:
     _ignore(s, "attention_mask")
 

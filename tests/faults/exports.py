@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import onnx
 
 from onnx_export_action.export.exporter import export_target
+from onnx_export_action.export.variants import write_variants
 from onnx_export_action.project.manifest import OnnxFileRecord
-from onnx_export_action.project.plan import Job, OutputTolerance
+from onnx_export_action.project.plan import Job
 from onnx_export_action.results import FileResult
 from onnx_export_action.stages import Request, plan_job
 from onnx_export_action.validation.candidate import check_file
@@ -29,8 +29,7 @@ MODELS = {
     "vision": ("vit", "image-classification", "image-classification"),
 }
 INT8 = "int8 encoder"
-_INT8_ALLOWED = OutputTolerance(atol=0.35, rtol=0.0)
-"""What the good file uses half of."""
+INT8_STEM, INT8_VARIANT = "model_quantized", "q8"
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class Proven:
             components=record.components,
             engine=record.engine,
             opset=record.opset,
+            variant=record.variant,
             **changes,
         )
 
@@ -87,12 +87,19 @@ def make_export(name: str, root: Path, find: Callable[[str], Proven]) -> Proven:
 
 
 def _int8(encoder: Proven, root: Path) -> Proven:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    (root / "files").mkdir(parents=True)
-    made = root / "files" / "model.onnx"
-    quantize_dynamic(encoder.path(), made, weight_type=QuantType.QInt8)
-    tolerance = {"last_hidden_state": _INT8_ALLOWED}
-    job = msgspec.structs.replace(encoder.job, tolerance=tolerance)
-    record = msgspec.structs.replace(encoder.files[0], path="model.onnx", variant="q8")
-    return Proven(encoder.checkpoint, job, root / "files", encoder.references, [record])
+    task = encoder.job.task
+    request = Request(
+        name="target",
+        model=str(encoder.checkpoint),
+        destination=root / "destination",
+        task=task,
+        variants=["fp32", INT8_VARIANT],
+    )
+    job = plan_job(request)
+    folder, references = root / "files", root / "references"
+    folder.mkdir(parents=True)
+    references.mkdir()
+    outcome = export_target(job, folder, "tracer")
+    made = write_variants(folder, outcome.files, INT8_VARIANT, [])
+    make_reference(job, references)
+    return Proven(encoder.checkpoint, job, folder, references, made)

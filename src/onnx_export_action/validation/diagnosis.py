@@ -28,7 +28,6 @@ _CACHE = ("present.", "past_key_values.")
 _SHAPE_WORDS = ("shape", "dimension", "broadcast", "axis", "reshape")
 _LEAD = 0.2
 _SURE = 0.6
-_SINGLE = 2  # the first size at which there is more than one of a thing
 _HIGH = 0.85  # of the largest token id
 _ONES_ENOUGH = 3  # failing cases that are looked at more closely
 
@@ -213,12 +212,14 @@ def _size_properties(tried: Sequence[Tried], failing: Sequence[Tried]) -> Iterat
         sizes = [one.case.shape[axis] for one in failing if axis in one.case.shape]
         if not sizes:
             continue
-        cause = Cause.PAST if axis.startswith("past") and len(atomic_axes(axis)) == 1 else Cause.AXIS
+        is_past = axis.startswith("past") and len(atomic_axes(axis)) == 1
+        cause = Cause.PAST if is_past else Cause.AXIS
         least, most, usual = min(sizes), max(sizes), base.case.shape.get(axis)
-        if least > _SINGLE or axis.startswith(("batch", "past")):
+        passing = max((one.case.shape.get(axis, 0) for one in tried if not one.failed), default=0)
+        if passing > 1 or is_past or axis.startswith("batch"):
             yield _Property(cause, f"{axis} of {least} or more", _has_size(axis, partial(operator.le, least)))
-        elif least == _SINGLE:
-            alone = f"{axis} of {least} or more: one position alone is right, so it is wrong where positions meet"
+        elif least > 1:
+            alone = f"{axis} of more than 1: one position alone is right, so it is wrong where positions meet"
             yield _Property(Cause.VALUES, alone, _has_size(axis, partial(operator.le, least)))
         yield _Property(cause, f"{axis} of {most} or less", _has_size(axis, partial(operator.ge, most)))
         another = f"another {axis} than {usual}: it is fixed inside the graph"
