@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from tests.unit.onnx_config.signatures import signature
 
 CLASSES = """\
 from collections import OrderedDict
+import json
 from pathlib import Path
 from onnx_export_action.onnx_config import OnnxConfig, TextEncoderOnnxConfig
 
@@ -316,3 +318,56 @@ def test_a_file_that_does_not_run_is_an_error_of_the_plan(declared: Any, tmp_pat
     assert "classes.py does not run: SystemExit: 0 (classes.py:2)" in refused(
         declared, "bert", "fill-mask", "onnx_config: classes.py:Own"
     )
+
+
+MODEL_CODE = """\
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+
+class GlyphsConfig(PreTrainedConfig):
+    model_type = "glyphs"
+
+    def __init__(self, vocab_size=40, hidden_size=16, **more):
+        self.vocab_size, self.hidden_size = vocab_size, hidden_size
+        super().__init__(**more)
+
+
+class GlyphsModel(PreTrainedModel):
+    config_class = GlyphsConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.embedding = torch.nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layer = torch.nn.Linear(config.hidden_size, config.hidden_size)
+        self.post_init()
+
+    def forward(self, glyphs, strokes):
+        return BaseModelOutput(last_hidden_state=torch.tanh(self.layer(self.embedding(glyphs) + strokes)))
+"""
+
+
+def test_a_type_of_the_repositorys_own_with_inputs_of_its_own(repository: Path) -> None:
+    folder = repository / "glyphs"
+    folder.mkdir()
+    (folder / "glyphs.py").write_text(MODEL_CODE)
+    names = {"AutoConfig": "glyphs.GlyphsConfig", "AutoModel": "glyphs.GlyphsModel"}
+    config = {"model_type": "glyphs", "architectures": ["GlyphsModel"], "auto_map": names}
+    (folder / "config.json").write_text(json.dumps(config))
+    lines = [
+        "model: ./glyphs",
+        "weights: random",
+        "inputs:",
+        "  glyphs: {0: batch_size, 1: sequence_length}",
+        "  strokes: {0: batch_size, 1: sequence_length, 2: 16}",
+    ]
+    assert run(repository, *lines).verdict is Verdict.ERROR
+    result = run(repository, *lines, trust=True)
+    assert result.verdict is Verdict.PASS, result.failure or result.files[0].failure
+    assert {(axis.input, axis.name) for axis in result.files[0].axes if axis.proven} == {
+        ("glyphs", "batch_size"),
+        ("glyphs", "sequence_length"),
+        ("strokes", "batch_size"),
+        ("strokes", "sequence_length"),
+    }

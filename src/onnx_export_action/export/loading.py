@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -33,6 +34,7 @@ from onnx_export_action.export.calling import FlatModel
 from onnx_export_action.export.configuration import onnx_config_for
 from onnx_export_action.export.sentence import load_module_weights, sentence_model_class, with_modules
 from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.onnx_config.tasks import AUTO_CLASSES, parse_task
 from onnx_export_action.project.other_libraries import DIFFUSERS_TYPES, SENTENCE_CLIP, SENTENCE_MODEL
 from onnx_export_action.project.plan import Job
 from onnx_export_action.project.sentence_modules import config_folder, read_sentence_modules
@@ -72,10 +74,18 @@ def load_model(job: Job) -> LoadedModel:
 
 def _model_of_transformers(job: Job) -> LoadedModel:
     config = _config(job)
-    model_class = TasksManager.get_model_class_for_task(job.task, model_type=job.model_type)
+    model_class = _model_class(config, job)
     loaded = _built(model_class, config, job) if job.weights == "random" else _loaded(model_class, config, job)
     _with_vocoder(loaded.model, job)
     return loaded
+
+
+def _model_class(config: PreTrainedConfig, job: Job) -> Any:
+    """The auto class of the task: the one that knows the model type, or that the repository's code stands behind."""
+    own_code = getattr(config, "auto_map", None) or {}
+    names = AUTO_CLASSES[parse_task(job.task)[0]] if job.trust_remote_code else ()
+    found = next((getattr(transformers, name) for name in names if name in own_code), None)
+    return found or TasksManager.get_model_class_for_task(job.task, model_type=job.model_type)
 
 
 def _sentence_model(job: Job) -> LoadedModel:
