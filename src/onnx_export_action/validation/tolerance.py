@@ -26,9 +26,9 @@ ROUNDING_RTOL = 1e-6
 
 # The variance of n numbers may come out this many times too small, once in a thousand times (chi-square distribution).
 _FEW_ELEMENTS = 16.0
-# A calibrated tolerance that is so much wider than the default says that float32 decides nothing there: a router or a
+# Noise of so large a part of the output (root mean squares) says that float32 decides nothing there: a router or a
 # threshold went the other way in float64.
-_UNSETTLED = 10.0
+_UNSETTLED = 1e-3
 
 
 class DeclaredTolerances(Protocol):
@@ -81,7 +81,7 @@ def tolerance_of(output: str, user: DeclaredTolerances, record: OutputRecord) ->
     default = default_tolerance(record)
     if rtol is not None:
         return Tolerance(default.atol, rtol, "declared")
-    return calibrated_tolerance(record, default) or default
+    return calibrated_tolerance(record) or default
 
 
 def default_tolerance(record: OutputRecord) -> Tolerance:
@@ -93,18 +93,17 @@ def default_tolerance(record: OutputRecord) -> Tolerance:
     return Tolerance(record.class_atol * max(1.0, record.root_mean_square), DEFAULT_RTOL, "default")
 
 
-def calibrated_tolerance(record: OutputRecord, default: Tolerance) -> Tolerance | None:
+def calibrated_tolerance(record: OutputRecord) -> Tolerance | None:
     """A multiple of the model's own noise, with a floor; None where that was not measured or decides nothing."""
     noise = record.noise
-    if noise is None or record.root_mean_square == 0.0:
+    if noise is None or noise.root_mean_square > _UNSETTLED * record.root_mean_square:
+        return None
+    if record.root_mean_square == 0.0:
         return None
     multiple, rms_multiple = NOISE_MULTIPLE * _doubt(noise), RMS_NOISE_MULTIPLE * _doubt(noise)
     floor, rms_floor = NOISE_FLOOR * record.root_mean_square, RMS_NOISE_FLOOR * record.root_mean_square
-    atol = max(multiple * noise.max_abs, floor)
-    if atol > _UNSETTLED * default.atol:
-        return None
     return Tolerance(
-        atol=atol,
+        atol=max(multiple * noise.max_abs, floor),
         rtol=ROUNDING_RTOL,
         source="calibrated",
         rms=max(rms_multiple * noise.root_mean_square, rms_floor),

@@ -41,6 +41,14 @@ def test_noise_of_few_numbers_is_trusted_less() -> None:
     )
 
 
+def test_a_model_that_rounds_a_lot_has_a_tolerance_wider_than_the_default() -> None:
+    loud = NoiseRecord(max_abs=5e-5, root_mean_square=3e-6, elements=10_000, cases=4)
+    tolerance = tolerance_of("waveform", NOTHING_DECLARED, record(loud, scale=0.1))
+    assert tolerance.source == "calibrated"
+    assert tolerance.atol > 1e-3
+    assert (tolerance.rms or 1.0) < 1e-4
+
+
 @pytest.mark.parametrize(
     "noise", [None, NoiseRecord(max_abs=0.5, root_mean_square=0.1, elements=10_000, cases=4)], ids=["none", "unsettled"]
 )
