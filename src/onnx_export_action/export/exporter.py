@@ -273,12 +273,16 @@ def _patch(spec: PatchingSpec) -> Iterator[None]:
 
 
 def _copy_companions(job: Job, folder: Path) -> list[FileRecord]:
-    copied = [Path(shutil.copyfile(path, folder / path.name)) for path in companion_files(job.folder)]
-    if any(path.name == "tokenizer_config.json" for path in copied) and not (folder / "tokenizer.json").exists():
+    files = companion_files(job.folder)
+    for name, path in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, folder / name)
+    if "tokenizer_config.json" in files and not (folder / "tokenizer.json").exists():
         _convert_tokenizer(job, folder)
-    names = {path.name for path in copied} | {"tokenizer.json"}
-    found = [folder / name for name in sorted(names) if (folder / name).is_file()]
-    return [FileRecord(path=path.name, bytes=path.stat().st_size, sha256=sha256_of(path)) for path in found]
+    names = sorted(name for name in {*files, "tokenizer.json"} if (folder / name).is_file())
+    return [
+        FileRecord(path=name, bytes=(folder / name).stat().st_size, sha256=sha256_of(folder / name)) for name in names
+    ]
 
 
 def _convert_tokenizer(job: Job, folder: Path) -> None:

@@ -64,6 +64,8 @@ COMPANION_NAMES = (
     "config_sentence_transformers.json",
 )
 
+_MODULE_FOLDER = re.compile(r"[0-9]{1,2}_[A-Za-z0-9]{1,50}")
+
 
 @dataclass(frozen=True)
 class ModelFolder:
@@ -304,15 +306,16 @@ def needs_remote_code(config: dict[str, Any]) -> bool:
     return isinstance(auto_map, dict) and bool(auto_map)
 
 
-def companion_files(folder: Path) -> list[Path]:
-    """Files to copy beside the ONNX files.
+def companion_files(folder: Path) -> dict[str, Path]:
+    """Files to copy beside the ONNX files: their paths there, and where they lie.
 
     Raises:
         ExportError: one of them is a link that leads out of the model's folder (and out of its cache).
     """
     places = dict.fromkeys((folder, config_folder(folder)))
-    found = [place / name for name in COMPANION_NAMES for place in places if (place / name).is_file()]
-    for path in found:
+    found = {name: place / name for name in COMPANION_NAMES for place in places if (place / name).is_file()}
+    found |= {name: folder / name for name in _sentence_modules(folder) if (folder / name).is_file()}
+    for path in found.values():
         if path.is_symlink() and not stays_inside(path, folder):
             raise ExportError(
                 f"{path} is a link out of the model's folder",
@@ -320,6 +323,20 @@ def companion_files(folder: Path) -> list[Path]:
                 hint="replace the link by the file",
             )
     return found
+
+
+def _sentence_modules(folder: Path) -> list[str]:
+    """The configurations of the parts that ``modules.json`` lists, such as ``1_Pooling/config.json``.
+
+    Without them sentence-transformers does not load the published folder.
+    """
+    try:
+        listed = json.loads((folder / "modules.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return []
+    modules = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    paths = [path for one in modules if isinstance(path := one.get("path"), str)]
+    return [f"{path}/config.json" for path in dict.fromkeys(paths) if _MODULE_FOLDER.fullmatch(path)]
 
 
 def _first_line(error: BaseException) -> str:
