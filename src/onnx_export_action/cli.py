@@ -304,6 +304,13 @@ def _chosen(targets: Sequence[Target], names: tuple[str, ...]) -> list[Target]:
     help="Precision; may be repeated. fp32 is always made: the others are made from it.",
 )
 @click.option(
+    "--high-precision",
+    "high_precision",
+    multiple=True,
+    metavar="VARIANT=NODES",
+    help="Nodes that stay in float32: auto, or operators and patterns of names with commas between; may be repeated.",
+)
+@click.option(
     "--format",
     "file_format",
     type=click.Choice(["onnx", "torchscript"]),
@@ -318,6 +325,7 @@ def export(
     opset: int,
     engine: str,
     variants: tuple[str, ...],
+    high_precision: tuple[str, ...],
     file_format: str,
     no_validate: bool,
     **options: Any,
@@ -341,6 +349,7 @@ def export(
         opset=opset,
         engine=engine,
         variants=tuple(dict.fromkeys(variants)),
+        high_precision=_kept_nodes(high_precision, variants),
         **_request_options(options),
     )
     with progress_display() as progress:
@@ -380,6 +389,16 @@ def validate(model: str, onnx_folder: Path, **options: Any) -> ExitCode:
         progress.finished(str(onnx_folder), result)
     result.reproduce = _reproduce()
     return _finish(result, result_json)
+
+
+def _kept_nodes(written: Sequence[str], variants: Sequence[str]) -> dict[str, list[str]]:
+    kept: dict[str, list[str]] = {}
+    for one in written:
+        variant, _, nodes = one.partition("=")
+        if variant not in variants or not nodes:
+            raise click.UsageError(f"--high-precision {one}: write VARIANT=NODES, of a variant that --variant names")
+        kept.setdefault(variant, []).extend(nodes.split(","))
+    return kept
 
 
 def _request_options(options: dict[str, Any]) -> dict[str, Any]:

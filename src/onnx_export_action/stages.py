@@ -22,6 +22,7 @@ import msgspec
 
 from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.explaining import explain_failures
+from onnx_export_action.export.high_precision import AUTO, Trial, smallest_set, trial_of
 from onnx_export_action.export.outcome import (
     COMPONENTS_OF_FILE,
     TORCHSCRIPT_SUFFIX,
@@ -84,6 +85,9 @@ _REFERENCE = Work("onnx_export_action.validation.reference:make_reference", Stag
 _CANDIDATE = Work("onnx_export_action.validation.candidate:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime")
 _VARIANTS = Work("onnx_export_action.export.variants:write_variants", Stage.EXPORT, "makes the variants")
 _LATENCY = Work("onnx_export_action.validation.latency:measure_latency", Stage.VALIDATE, "times the calls")
+_FLOAT32_NODES = Work(
+    "onnx_export_action.export.float32_nodes:candidates", Stage.EXPORT, "lists what could stay in float32"
+)
 _TORCH_EXPORT = "torch-export"
 
 # How long a file may keep ONNX Runtime busy: as long as this, and so many times what PyTorch took.
@@ -512,24 +516,66 @@ class _Run:
             self._progress(f"making the variant {variant}")
             started = time.perf_counter()
             try:
-                files = self._made(variant, outcome.files)
+                files, results = self._variant(variant, outcome, candidate)
             except ExportError as error:
                 self._result.files += [_not_made(file, variant, error) for file in outcome.files]
                 self._result.verdict = Verdict.ERROR
                 continue
             self._add_timings({"variants": time.perf_counter() - started})
             made += files
-            if candidate is not None:
-                asked = msgspec.structs.replace(outcome, files=files)
-                self._result.files += self._checked(candidate, asked, self._staging)
+            self._result.files += results
         if candidate is not None:
             self._result.verdict = overall_verdict(file.verdict for file in self._result.files)
         return msgspec.structs.replace(outcome, files=made)
 
-    def _made(self, variant: str, files: list[OnnxFileRecord]) -> list[OnnxFileRecord]:
+    def _variant(
+        self, variant: str, outcome: ExportOutcome, candidate: Worker[CheckedFile] | None
+    ) -> tuple[list[OnnxFileRecord], list[FileResult]]:
+        """The files of a variant, and their results where there is a ``candidate`` to check them."""
+        kept = self._job.high_precision.get(variant, [])
+        if candidate is None:
+            return self._made(variant, outcome, [] if kept == [AUTO] else kept), []
+        if kept != [AUTO]:
+            return self._tried(variant, outcome, candidate, kept)
+        tried = self._tried(variant, outcome, candidate, [])
+        if overall_verdict(file.verdict for file in tried[1]) is Verdict.PASS:
+            self._result.notes.append(f"{variant}: nothing has to stay in float32")
+            return tried
+        kept = self._found_by_measurement(variant, outcome, candidate)
+        return self._tried(variant, outcome, candidate, kept)
+
+    def _found_by_measurement(self, variant: str, outcome: ExportOutcome, candidate: Worker[CheckedFile]) -> list[str]:
+        """The nodes that must stay in float32; none where that does not help."""
+        listing: Worker[list[str]] = self._workers.warm(_FLOAT32_NODES)
+        listing.ask(self._staging, [file.path for file in outcome.files if len(file.components) == 1], variant)
+        nodes = listing.answer()
+        listing.stop()
+        trials = 0
+
+        def measure(kept: list[str]) -> Trial:
+            nonlocal trials
+            trials += 1
+            self._progress(f"{variant}: trial {trials}, {len(kept)} of {len(nodes)} nodes in float32")
+            return trial_of(self._tried(variant, outcome, candidate, kept)[1])
+
+        kept = smallest_set(nodes, measure)
+        if kept is None:
+            self._result.notes.append(f"{variant}: it fails whatever stays in float32 ({trials} trials)")
+            return []
+        self._result.notes.append(f"{variant}: {', '.join(kept)} stay in float32, found in {trials} trials")
+        return kept
+
+    def _tried(
+        self, variant: str, outcome: ExportOutcome, candidate: Worker[CheckedFile], kept: list[str]
+    ) -> tuple[list[OnnxFileRecord], list[FileResult]]:
+        files = self._made(variant, outcome, kept)
+        asked = msgspec.structs.replace(outcome, files=files)
+        return files, self._checked(candidate, asked, self._staging)
+
+    def _made(self, variant: str, outcome: ExportOutcome, kept: list[str]) -> list[OnnxFileRecord]:
         if self._variants is None:
             self._variants = self._workers.warm(_VARIANTS)
-        self._variants.ask(self._staging, files, variant, self._job.high_precision.get(variant, []))
+        self._variants.ask(self._staging, outcome.files, variant, kept)
         return self._variants.answer()
 
     def _add_timings(self, timings: dict[str, float]) -> None:

@@ -40,13 +40,16 @@ from onnx_export_action.errors import ExportError
 from onnx_export_action.export.graph import Weight, WeightlessGraph, graph_nodes, set_metadata, write_graph
 from onnx_export_action.export.merging import merge_decoders
 from onnx_export_action.project.manifest import OnnxFileRecord
-from onnx_export_action.project.variants import variant_path
+from onnx_export_action.project.variants import MASK_FILL, variant_path
 from onnx_export_action.results import Stage
 
 _Q4_BLOCK, _BNB4_BLOCK = 32, 64
 _WEIGHT_ELEMENTS = 1024
 """Initializers from this size on are weights; smaller ones stay in the graph and as they are."""
 
+# Smaller numbers are zero in float16; what hands on a divisor unchanged, or its root.
+_SMALLEST_FLOAT16 = 2.0**-24
+_PASS_ON = frozenset({"Expand", "Unsqueeze", "Reshape", "Sqrt", "Identity", "Cast"})
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 
 
@@ -150,10 +153,11 @@ def _in_float16(model: onnx.ModelProto, kept: list[str]) -> onnx.ModelProto:
     with_types = _with_inferred_types(model)
     converted: onnx.ModelProto = convert_float_to_float16(
         with_types,
+        max_finite_val=MASK_FILL,
         keep_io_types=True,
         disable_shape_infer=True,
         op_block_list=DEFAULT_OP_BLOCK_LIST,
-        node_block_list=[*kept, *_position_nodes(model.graph)],
+        node_block_list=[*kept, *_position_nodes(model.graph), *_guarded_divisions(model.graph)],
     )
     del converted.graph.value_info[:]
     _tidy_casts(converted.graph)
@@ -215,6 +219,35 @@ def _position_nodes(graph: onnx.GraphProto) -> list[str]:
             found[origin.name] = None
             waiting.extend(origin.input)
     return list(found)
+
+
+def _guarded_divisions(graph: onnx.GraphProto) -> list[str]:
+    """Names of the nodes that keep a divisor from being zero by a number which is zero in float16, and of the division.
+
+    Of an empty text the mean over its tokens, none, is 0 / max(0, 1e-9): in float16 that is 0 / 0.
+    """
+    tiny = {tensor.name for tensor in graph.initializer if _is_tiny(tensor)}
+    found: dict[str, None] = {}
+    reached: set[str] = set()
+    for node in graph.node:
+        if node.op_type == "Constant" and any(a.name == "value" and _is_tiny(a.t) for a in node.attribute):
+            tiny.update(node.output)
+        if node.op_type == "Cast" and node.input[0] in tiny:
+            tiny.update(node.output)
+            found[node.name] = None
+        guards = node.op_type in ("Clip", "Max", "Add") and not tiny.isdisjoint(node.input)
+        if guards or not reached.isdisjoint(node.input):
+            found[node.name] = None
+            if guards or node.op_type in _PASS_ON:
+                reached.update(node.output)
+    divides = any(node.op_type == "Div" and node.name in found for node in graph.node)
+    return list(found) if divides else []
+
+
+def _is_tiny(tensor: onnx.TensorProto) -> bool:
+    if tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE) or _elements(tensor) != 1:
+        return False
+    return 0.0 < abs(float(onnx.numpy_helper.to_array(tensor).reshape(()))) < _SMALLEST_FLOAT16
 
 
 def _casts_to_whole_numbers(node: onnx.NodeProto) -> bool:

@@ -24,6 +24,12 @@ VARIANTS = tuple(_SUFFIXES)
 
 TRANSFORMERS_JS_DTYPES = frozenset(VARIANTS) - {"bf16"}
 
+MASK_FILL = 30_000.0
+"""What float16 files have for the lowest float32, with which masks rule positions out.
+
+The lowest float16 (-65504) plus a score of -16 is minus infinity, and a row of nothing else has no softmax.
+"""
+
 
 def variant_path(path: str, variant: str) -> str:
     """The path of a variant of the fp32 file ``path``: of ``onnx/model.onnx`` q8 is ``onnx/model_quantized.onnx``."""

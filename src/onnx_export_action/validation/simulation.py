@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from onnx_export_action.project.variants import MASK_FILL
 from onnx_export_action.validation.normal_float import NF4_LEVELS
 
 _SMALLEST_BFLOAT16 = 1024  # elements; smaller tensors stay as they are in these files
-_LARGEST_FLOAT16 = 65504.0
-_MASK_FILL = 1e30  # numbers beyond it mean minus infinity, and become the lowest float16
+_BOUNDLESS = 1e30  # numbers beyond it mean infinity
 _Q4_BLOCK, _BNB4_BLOCK = 32, 64
 
 Rounding = Callable[[torch.Tensor], torch.Tensor]
@@ -96,7 +96,7 @@ def _is_view(result: torch.Tensor, arguments: tuple[Any, ...]) -> bool:
 
 
 def _in_float16(tensor: torch.Tensor) -> torch.Tensor:
-    lowered = torch.where(tensor.abs() > _MASK_FILL, tensor.clamp(-_LARGEST_FLOAT16, _LARGEST_FLOAT16), tensor)
+    lowered = torch.where(tensor.abs() > _BOUNDLESS, tensor.clamp(-MASK_FILL, MASK_FILL), tensor)
     return lowered.to(torch.float16).to(torch.float32)
 
 
