@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test lint lint-workflows image-test faults publish-storm format bench catalogue sample \
-	no-false-alarm clean
+.PHONY: setup demo test lint lint-workflows image-test faults publish-storm clients variants format bench catalogue \
+	sample no-false-alarm clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,23 @@ publish-storm: $(STAMP)
 image-test: $(STAMP)
 	$(BIN)/python -m tests.image
 
+# The clients of docs/clients.md in environments of their own; needs Node.js. Takes a quarter of an hour.
+clients: $(STAMP) .clients/installed
+	$(BIN)/python examples/demo/prepare.py
+	$(BIN)/python -m tests.clients .clients
+
+.clients/installed: Makefile
+	$(PYTHON) -m venv .clients/venv
+	.clients/venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --extra-index-url $(CPU_TORCH_INDEX) torch==2.13.0
+	.clients/venv/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 optimum-onnx==0.1.0 onnxruntime==1.31.1 sentence-transformers==5.7.0
+	npm install --silent --no-save --ignore-scripts --prefix .clients @huggingface/transformers@4.3.1
+	touch $@
+
+# Size, time and quality of every variant of MiniLM, for docs/variants.md.
+variants: $(STAMP)
+	$(BIN)/python examples/demo/prepare.py
+	$(BIN)/python -m benchmarks.variants
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -82,4 +99,4 @@ no-false-alarm: $(STAMP)
 	$(BIN)/python -m tests.architectures.no_false_alarm $(ARGUMENTS)
 
 clean:
-	rm -rf $(VENV) .lint .image .bench .catalogue examples/demo/artifacts examples/demo/models/minilm
+	rm -rf $(VENV) .lint .clients .image .bench .catalogue examples/demo/artifacts examples/demo/models/minilm

@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from onnx_export_action.export.variants import make_variant
 from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.project.plan import OutputTolerance
 from onnx_export_action.project.variants import VARIANTS, variant_path
@@ -225,3 +226,55 @@ def test_weights_beyond_the_protobuf_limit_lie_beside_each_variant(
         (record,) = write_variants(folder, files, variant, [])
         assert [data.path for data in record.external_data] == [f"{record.path}_data"]
         onnxruntime.InferenceSession(folder / record.path)
+
+
+def test_auto_keeps_the_fewest_nodes_that_meet_the_demand(checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    plain = exported(checkpoint("bert"), tmp_path / "plain", ("fp32", "q4")).files[1].outputs[0].sqnr_db
+    assert plain is not None
+    demand = {"q4": {"logits": OutputTolerance(sqnr_db=plain + 3)}}
+    result = exported(
+        checkpoint("bert"),
+        tmp_path / "bert",
+        ("fp32", "q4"),
+        variant_tolerance=demand,
+        high_precision={"q4": ["auto"]},
+    )
+    assert [str(file.failure) for file in result.files if file.verdict is not Verdict.PASS] == []
+    (said,) = [note for note in result.notes if note.startswith("q4: ")]
+    assert "stay in float32, found in" in said
+    operators = [node.op_type for node in onnx.load(tmp_path / "bert/onnx/model_q4.onnx").graph.node]
+    assert operators.count("MatMulNBits") > 7, "at least half of the products are quantised still"
+
+
+def test_auto_keeps_nothing_where_nothing_has_to_be(checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    result = exported(checkpoint("bert"), tmp_path / "bert", ("fp32", "fp16"), high_precision={"fp16": ["auto"]})
+    assert result.verdict is Verdict.PASS
+    assert "fp16: nothing has to stay in float32" in result.notes
+
+
+def test_the_mean_of_no_tokens_stays_zero_in_float16(tmp_path: Path) -> None:
+    """0 / max(0, 1e-9): the guard is zero in float16."""
+    text = """
+        <ir_version: 8, opset_import: ["" : 18]>
+        mean (float[batch, length, size] states, int64[batch, length] mask) => (float[batch, size] embedding) {
+            axis = Constant <value_ints = [1]> ()
+            last = Constant <value_ints = [-1]> ()
+            least = Constant <value = float {1e-9}> ()
+            numbers = Cast <to = 1> (mask)
+            column = Unsqueeze (numbers, last)
+            chosen = Mul (states, column)
+            total = ReduceSum <keepdims = 0> (chosen, axis)
+            count = ReduceSum <keepdims = 0> (column, axis)
+            divisor = Clip (count, least)
+            embedding = Div (total, divisor)
+        }
+    """
+    model = onnx.parser.parse_model(text)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"node {number}"
+    onnx.save(model, tmp_path / "model.onnx")
+    made = make_variant(tmp_path / "model.onnx", "fp16")
+    session = onnxruntime.InferenceSession(made.model.SerializeToString())
+    states = np.ones((2, 3, 4), np.float32)
+    (embedding,) = session.run(None, {"states": states, "mask": np.array([[1, 1, 0], [0, 0, 0]])})
+    assert embedding.tolist() == [[1.0] * 4, [0.0] * 4]

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from onnx_export_action.errors import ExportError, load_error, plan_error
 from onnx_export_action.project.other_libraries import as_model_config
 from onnx_export_action.project.places import stays_inside
-from onnx_export_action.project.sentence_modules import config_folder
+from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
 from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
 
 _LFS_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
@@ -63,8 +63,6 @@ COMPANION_NAMES = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 )
-
-_MODULE_FOLDER = re.compile(r"[0-9]{1,2}_[A-Za-z0-9]{1,50}")
 
 
 @dataclass(frozen=True)
@@ -314,7 +312,9 @@ def companion_files(folder: Path) -> dict[str, Path]:
     """
     places = dict.fromkeys((folder, config_folder(folder)))
     found = {name: place / name for name in COMPANION_NAMES for place in places if (place / name).is_file()}
-    found |= {name: folder / name for name in _sentence_modules(folder) if (folder / name).is_file()}
+    # sentence-transformers itself reads the configurations of a folder's parts, such as 1_Pooling/config.json.
+    parts = [f"{name}/config.json" for name in module_folders(folder) if is_module_folder(name)]
+    found |= {name: folder / name for name in parts if (folder / name).is_file()}
     for path in found.values():
         if path.is_symlink() and not stays_inside(path, folder):
             raise ExportError(
@@ -323,20 +323,6 @@ def companion_files(folder: Path) -> dict[str, Path]:
                 hint="replace the link by the file",
             )
     return found
-
-
-def _sentence_modules(folder: Path) -> list[str]:
-    """The configurations of the parts that ``modules.json`` lists, such as ``1_Pooling/config.json``.
-
-    Without them sentence-transformers does not load the published folder.
-    """
-    try:
-        listed = json.loads((folder / "modules.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return []
-    modules = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    paths = [path for one in modules if isinstance(path := one.get("path"), str)]
-    return [f"{path}/config.json" for path in dict.fromkeys(paths) if _MODULE_FOLDER.fullmatch(path)]
 
 
 def _first_line(error: BaseException) -> str:

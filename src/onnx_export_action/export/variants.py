@@ -138,11 +138,13 @@ class _Source:
 
 def _matching(model: onnx.ModelProto, patterns: Iterable[str]) -> list[str]:
     wanted = list(patterns)
-    return [
+    found = [
         node.name
         for node in graph_nodes(model.graph)
         if any(fnmatch.fnmatchcase(name, pattern) for name in (node.name, node.op_type) for pattern in wanted)
     ]
+    # The tools call so the product that they make of a Gemm.
+    return [*found, *(f"{name}_MatMul" for name in found)]
 
 
 def _fp16(source: _Source) -> onnx.ModelProto:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
+from onnx_export_action.project.variants import TRANSFORMERS_JS_DTYPES
 from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import Markdown, code
@@ -34,7 +35,6 @@ _OPTIMUM = {
     "audio-classification": "ORTModelForAudioClassification",
 }
 _PIPELINES = frozenset(_OPTIMUM) - {"multiple-choice"}
-_VARIANT_SUFFIXES = {"fp32": "fp32", "fp16": "fp16", "int8": "int8", "uint8": "uint8", "q8": "q8", "q4": "q4"}
 
 
 def card_with_section(card: str | None, result: TargetResult, files: Sequence[FileResult], repo: str) -> str:
@@ -99,7 +99,7 @@ def _python(task: str, path: str, repo: str) -> Iterator[str]:
 
 
 def _javascript(task: str, files: Sequence[FileResult], repo: str) -> Iterator[str]:
-    variants = [_VARIANT_SUFFIXES[file.variant] for file in files if file.variant in _VARIANT_SUFFIXES]
+    variants = [file.variant for file in files if file.variant in TRANSFORMERS_JS_DTYPES]
     dtype = variants[0] if variants else "fp32"
     yield "```js"
     yield 'import { pipeline } from "@huggingface/transformers";'

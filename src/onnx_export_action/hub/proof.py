@@ -21,9 +21,9 @@ from onnx_export_action.project.manifest import (
     sha256_of,
 )
 from onnx_export_action.project.problems import quoted
+from onnx_export_action.project.variants import REFERENCE_VARIANT
 from onnx_export_action.results import FileResult, Stage, TargetResult, Verdict
 
-REFERENCE_VARIANT = "fp32"
 # Data that tokenizers, processors and configurations are made of; never code, never what steers a repository.
 _COMPANION_SUFFIXES = frozenset({".json", ".txt", ".model", ".jinja", ".codes", ".spm"})
 
