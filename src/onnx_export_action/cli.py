@@ -338,8 +338,6 @@ def export(
         _require_defaults("engine", "opset", "variants")
         engine = TORCHSCRIPT
     result_json = options.pop("result_json")
-    if file_format == TORCHSCRIPT and set(variants) != {REFERENCE_VARIANT}:
-        raise click.UsageError("--variant is of ONNX files: leave out --format torchscript")
     if no_validate and result_json is not None:
         raise click.UsageError("--result-json needs validation: without it there is no result")
     if result_json is not None:
