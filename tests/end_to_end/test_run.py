@@ -55,7 +55,8 @@ def test_run_exports_and_proves_every_target(onnx_export: CommandLine, checkpoin
     }
     sentiment = read_result(artifacts / "sentiment.result.json")
     cases = sentiment.files[0].cases
-    assert [case.id for case in cases if case.mask == "samples"] == ["samples 1-2"]
+    sampled = [case.id for case in cases if case.mask == "samples"]
+    assert sampled == ["built-in texts", "special tokens", "empty text", "samples 1-2"]
     assert {5, 19} <= {case.shape["sequence_length"] for case in cases}
     assert sentiment.reproduce == "onnx-export run --config onnx-export.yaml --target sentiment"
 
