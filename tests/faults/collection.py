@@ -149,6 +149,15 @@ def _(s: Surgery) -> None:
     s.after("last_hidden_state", lambda name: s.add("Slice", name, *backward))
 
 
+@fault("rows of the batch mixed", "reader", Cause.AXIS)
+def _(s: Surgery) -> None:
+    def change(name: str) -> str:
+        mean = s.add("ReduceMean", name, s.constant([0], np.int64), keepdims=1)
+        return s.add("Add", name, s.add("Mul", mean, s.constant(0.1, np.float32)))
+
+    s.after("start_logits", change)
+
+
 @fault("the last position's logits only", "decoder", Cause.AXIS)
 def _(s: Surgery) -> None:
     last = [s.constant([value], np.int64) for value in (-1, 2**31, 1)]

@@ -102,6 +102,7 @@ def diagnose(tried: Sequence[Tried], file: File) -> Diagnosis:
         or _wrong_shapes(tried)
         or _explaining_property(tried)
         or _stopping_everywhere(failing)
+        or _rows_that_mix(tried, file)
         or _padding_that_counts(tried, file)
         or _cache_outputs_alone(answers, file)
         or _values(tried)
@@ -298,6 +299,28 @@ def _stopping_everywhere(failing: Sequence[Tried]) -> Diagnosis | None:
     if about_shapes:
         return Diagnosis(Cause.AXIS, "the runtime stops over sizes that do not fit: an axis is fixed inside the graph")
     return Diagnosis(Cause.FILE, "the runtime loads the file but cannot run it")
+
+
+def _rows_that_mix(tried: Sequence[Tried], file: File) -> Diagnosis | None:
+    """Exchange the last row of a batch for the first: what the first row gives must not move."""
+    for one in [one for one in tried if one.failed and not one.stopped and _is_plain_batch(one)][:_ONES_ENOUGH]:
+        others = {name: np.concatenate([array[:-1], array[:1]]) for name, array in one.inputs.items()}
+        before, after = file.run(one.record, one.inputs), file.run(one.record, others)
+        by_row = [name for name, output in one.record.outputs.items() if output.axes.get(0) == _batch_name(one)]
+        if any(file.differs(name, before[name][:1], after[name][:1], None) for name in by_row):
+            return Diagnosis(Cause.AXIS, "a row's answer changes with the other rows of its batch: they are mixed")
+    return None
+
+
+def _batch_name(one: Tried) -> str | None:
+    return next(iter(one.record.inputs.values()), {}).get(0)
+
+
+def _is_plain_batch(one: Tried) -> bool:
+    """Whether the first axis of every input is the batch, of several rows."""
+    name = _batch_name(one)
+    named = all(axes.get(0) == name for axes in one.record.inputs.values())
+    return named and name is not None and one.case.shape.get(name, 1) > 1 and not _has_empty_row(one)
 
 
 def _padding_that_counts(tried: Sequence[Tried], file: File) -> Diagnosis | None:
