@@ -55,8 +55,7 @@ def with_optimum(question: dict[str, Any], suffix: str) -> list[float]:
         tokens = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=question["new_tokens"])
         return tokens[0, question["given"] :].tolist()
     outputs = model(**inputs)
-    # Of sentence embedders optimum calls the tokens' states as transformers does.
-    return outputs[question["output"] if question["output"] in outputs else "last_hidden_state"].reshape(-1).tolist()
+    return outputs[question["output"]].reshape(-1).tolist()
 
 
 if __name__ == "__main__":

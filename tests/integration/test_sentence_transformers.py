@@ -126,7 +126,7 @@ def test_the_exported_file_embeds_as_the_library_does(
     assert any("Pooling (lasttoken, weightedmean, max), Dense, Normalize" in note for note in result.notes)
     path = tmp_path / "out/onnx/model.onnx"
     graph = onnx.load(path).graph
-    assert [value.name for value in graph.output] == ["token_embeddings", "sentence_embedding"]
+    assert [value.name for value in graph.output] == ["token_embeddings", "sentence_embedding", "last_hidden_state"]
     session = onnxruntime.InferenceSession(path)
     batch = padded_batch()
     feeds = {name: tensor.numpy() for name, tensor in batch.items()}

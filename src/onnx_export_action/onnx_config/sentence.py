@@ -44,10 +44,16 @@ class SentenceTransformersTransformerOnnxConfig(TextEncoderOnnxConfig):
 
     @property
     def outputs(self) -> Axes:
-        """A vector of each token, and one of each text."""
+        """A vector of each token, one of each text, and what the encoder alone gives.
+
+        The last is for clients that pool by themselves: optimum 0.1.0 and sentence-transformers with ``backend="onnx"``
+        ask a file for ``last_hidden_state``.
+        """
         tokens = {0: "batch_size", 1: "sequence_length"}
         return OrderedDict(
-            token_embeddings=self._axes_in_use(tokens), sentence_embedding=self._axes_in_use({0: "batch_size"})
+            token_embeddings=self._axes_in_use(tokens),
+            sentence_embedding=self._axes_in_use({0: "batch_size"}),
+            last_hidden_state=self._axes_in_use(tokens),
         )
 
     @property
