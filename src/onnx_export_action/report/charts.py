@@ -16,7 +16,7 @@ from onnx_export_action.errors import plan_error
 from onnx_export_action.report.escape import visible
 from onnx_export_action.results import CaseResult, LayerResult, OutputResult
 
-_LABEL = 60
+_LABEL, _CASE_LABEL = 60, 80
 _MOST_CASES = 60
 _MOST_OUTPUTS = 16
 _LEAST_MARGIN, _MOST_MARGIN = 1e-3, 1e3
@@ -152,7 +152,7 @@ def _pyplot() -> Any:
 def _case_label(case: CaseResult) -> str:
     axes = [f"{name} {size}" for name, size in case.shape.items() if "+" not in name]
     shape = ", ".join(axes[:3])
-    return visible(f"{shape} ({case.mask})", _LABEL)
+    return visible(f"{shape} ({case.mask})", _CASE_LABEL)
 
 
 def _logarithm(margin: float | None) -> float:
