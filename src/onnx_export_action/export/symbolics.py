@@ -26,11 +26,14 @@ def register_missing_operators() -> None:
         "aten::bitwise_or": _or,
         "aten::copy": _copy,
         "aten::diff": _diff,
+        "aten::masked_fill": _masked_fill,
+        "aten::masked_fill_": _masked_fill,
         "aten::mul": _mul,
         "aten::cumsum": _cumsum,
         "aten::expm1": _expm1,
         "aten::isin": _isin,
         "aten::linalg_solve_triangular": _solve_triangular,
+        "aten::permute": _permute,
         "aten::rms_norm": _rms_norm,
         "aten::scaled_dot_product_attention": _attention,
     }
@@ -39,6 +42,7 @@ def register_missing_operators() -> None:
     # The tracer's own translations begin at opsets 12 and 13, and the newest that is not too new wins.
     torch.onnx.register_custom_op_symbolic("aten::unfold", _unfold, 12)
     torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, 13)
+    torch.onnx.register_custom_op_symbolic("aten::where", _where, 13)
     torch.onnx.register_custom_op_symbolic("aten::scaled_dot_product_attention", _attention, 14)
     torch.onnx.register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize_by_triangles, _FIRST_OPSET)
     torch.onnx.register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize_by_cubics, _FIRST_OPSET)
@@ -147,11 +151,39 @@ def _unfold(g: Any, tensor: Any, axis: int, size: int, step: int) -> Any:
 def _or(g: Any, one: Any, other: Any) -> Any:
     """``|`` and ``|=``, of truth values and of whole numbers."""
     types = torch.onnx.JitScalarType
-    if {types.from_value(value, types.UNDEFINED) for value in (one, other)} == {types.BOOL}:
+    kinds = {types.from_value(value, types.UNDEFINED) for value in (one, other)}
+    if kinds <= {types.BOOL, types.UNDEFINED}:
         return g.op("Or", one, other)
+    if types.BOOL in kinds:
+        (kind,) = kinds - {types.BOOL}
+        one, other = (g.op("Cast", value, to_i=kind.onnx_type()) for value in (one, other))
     if g.opset < _AXES_ARE_INPUTS:
         return symbolic_helper._unimplemented("bitwise_or", "whole numbers need opset 18")
     return g.op("BitwiseOr", one, other)
+
+
+def _where(g: Any, condition: Any, one: Any = None, other: Any = None, outputs: Any = None) -> Any:
+    """``torch.where`` between truth values, which ONNX Runtime (1.31) has no Where for; the tracer's own for others."""
+    if one is None or not all(_is_truth(value) for value in (one, other)):
+        return symbolic_opset13.where(g, condition, one, other, outputs)
+    return _chosen(g, condition, one, other)
+
+
+def _masked_fill(g: Any, tensor: Any, mask: Any, value: Any) -> Any:
+    """``tensor.masked_fill``, of truth values as ``torch.where``."""
+    if not _is_truth(tensor):
+        return symbolic_opset9.masked_fill(g, tensor, mask, value)
+    return _chosen(g, mask, g.op("Cast", value, to_i=torch.onnx.JitScalarType.BOOL.onnx_type()), tensor)
+
+
+def _chosen(g: Any, condition: Any, one: Any, other: Any) -> Any:
+    otherwise = g.op("And", g.op("Not", condition), other)
+    return g.op("Or", g.op("And", condition, one), otherwise)
+
+
+def _is_truth(value: Any) -> bool:
+    types = torch.onnx.JitScalarType
+    return types.from_value(value, types.UNDEFINED) == types.BOOL
 
 
 def _expm1(g: Any, tensor: Any) -> Any:
@@ -171,6 +203,12 @@ def _isin(g: Any, elements: Any, wanted: Any, _: bool, invert: bool) -> Any:
     found = symbolic_helper._reducesum_helper(g, counts, axes_i=[-1], keepdims_i=0)
     found = g.op("Cast", found, to_i=torch.onnx.JitScalarType.BOOL.onnx_type())
     return g.op("Not", found) if invert else found
+
+
+@symbolic_helper.parse_args("v", "is")
+def _permute(g: Any, tensor: Any, axes: list[int]) -> Any:
+    """``tensor.permute`` with axes that are counted from the end, which ONNX' Transpose does not know (Mamba 2)."""
+    return symbolic_opset9.permute.__wrapped__(g, tensor, [axis % len(axes) for axis in axes])
 
 
 @symbolic_helper.parse_args("v", "v", "b", "b", "b")

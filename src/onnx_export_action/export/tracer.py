@@ -24,6 +24,7 @@ from onnx_export_action.export.graph import (
     name_axes,
     strip_weight_prefix,
 )
+from onnx_export_action.export.rewriting import Rewriting
 from onnx_export_action.export.symbolics import register_missing_operators
 from onnx_export_action.results import Stage
 
@@ -40,7 +41,8 @@ def trace(call: ModelCall, *, opset: int) -> WeightlessGraph:
     inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
     with _quiet(), traceable_experts(), _recorded_shapes(call.module) as output_shapes, torch.no_grad():
         try:
-            graph = _traced_graph(call, inputs, opset)
+            with Rewriting():
+                graph = _traced_graph(call, inputs, opset)
         except ExportError:
             raise
         except Exception as error:  # the tracer raises whatever the model's own code or any symbolic function raises

@@ -1,0 +1,107 @@
+"""Calls that are rewritten while a model is traced: what torch itself gives, traced at one size and run at others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.integration.test_symbolics import Inputs, assert_traced_right
+
+Compute = Callable[..., torch.Tensor]
+ROW = torch.tensor([[0, 2]])
+
+
+def truth_in_place(values: torch.Tensor) -> torch.Tensor:
+    return values.gt(0).clone().scatter_(-1, ROW.expand(values.shape[0], 2), True)
+
+
+TRUTH_VALUES: dict[str, Compute] = {
+    "scatter": lambda values: values.gt(0).scatter(-1, ROW.expand(values.shape[0], 2), False),
+    "scatter_": truth_in_place,
+    "full_like": lambda values: torch.full_like(values, True),
+    "full": lambda values: torch.full((values.shape[0], 2), True) & values[:, :2].gt(0),
+    "new_full": lambda values: values.new_full((values.shape[0], 2), True),
+    "masked_fill": lambda values: values.gt(0).masked_fill(values > 1, False),
+    "index_fill": lambda values: values.gt(0).index_fill(1, torch.tensor([1]), True),
+    "eye": lambda values: torch.eye(values.shape[0], values.shape[0], dtype=torch.bool)[:, :1] | values.gt(0),
+    "or of numbers": lambda values: values.gt(0) | values.int(),
+    "where": lambda values: torch.where(values > 0, True, values < -1),
+    "where of two": lambda values: torch.where(values > 0, False, True),
+}
+
+
+@pytest.mark.parametrize("name", TRUTH_VALUES)
+def test_truth_values_where_a_number_may_stand(name: str, tmp_path: Path) -> None:
+    inputs = (torch.randn(3, 4),), (torch.randn(5, 4),)
+    assert_traced_right(TRUTH_VALUES[name], *inputs, path=tmp_path / "file.onnx", axes=(0,), opset=18)
+
+
+def rotated(values: torch.Tensor) -> torch.Tensor:
+    """As Llama 4 turns its queries."""
+    pairs = torch.view_as_complex(values.reshape(*values.shape[:-1], -1, 2))
+    angles = torch.arange(values.shape[1])[:, None] * torch.tensor([1.0, 0.1])
+    turns = torch.polar(torch.ones_like(angles), angles) * 0.5
+    return torch.view_as_real(pairs * turns[None].unsqueeze(0).to(values.device)[0]).flatten(2)
+
+
+def turned_by_a_buffer(values: torch.Tensor) -> torch.Tensor:
+    pairs = torch.view_as_complex(values.reshape(*values.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * torch.tensor([1 + 2j, 3 - 1j]).conj()).flatten(2)
+
+
+def correlated(values: torch.Tensor) -> torch.Tensor:
+    """As Autoformer finds periods."""
+    length = values.shape[1]
+    one = torch.fft.rfft(values, n=length, dim=1)
+    other = torch.fft.rfft(values.flip(1), n=length, dim=1)
+    return torch.fft.irfft(one * torch.conj(other), n=length, dim=1)
+
+
+TRANSFORMS: dict[str, Compute] = {
+    "rotation": rotated,
+    "buffer": turned_by_a_buffer,
+    "fftn": lambda values: torch.fft.fftn(values, dim=(1, 2)).real,
+    "fft twice": lambda values: torch.fft.fft(torch.fft.fft(values, dim=-1), dim=-2, norm="ortho").imag,
+    "padded": lambda values: torch.fft.fft(values, n=6).real,
+    "cut": lambda values: torch.fft.rfft(values, n=3).imag,
+    "correlation": correlated,
+    "inverse": lambda values: torch.fft.irfft(torch.polar(values.abs(), values), norm="forward"),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_complex_numbers(name: str, tmp_path: Path) -> None:
+    inputs = [(torch.randn(2, length, 4),) for length in (6, 1, 9)]
+    assert_traced_right(TRANSFORMS[name], *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+RUNNING: dict[str, Compute] = {
+    "cummax": lambda values: torch.cummax(values, dim=1)[0],
+    "cummax along the first axis": lambda values: values.cummax(0).values,
+    "where it is": lambda values: torch.cummax(values, dim=-1).indices,
+    "cummin": lambda values: torch.flip(torch.cummin(torch.flip(values, dims=[1]), dim=1)[0], dims=[1]),
+}
+
+
+@pytest.mark.parametrize("name", RUNNING)
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_largest_so_far(name: str, whole: bool, tmp_path: Path) -> None:
+    def values(*shape: int) -> Inputs:
+        return (torch.randint(0, 5, shape) if whole else torch.randn(shape),)
+
+    inputs = values(3, 5), values(2, 1), values(4, 9)
+    assert_traced_right(RUNNING[name], *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize("reduce", ["sum", "mean", "amax", "amin", "prod"])
+def test_values_reduced_where_an_index_sends_them(reduce: str, include_self: bool, tmp_path: Path) -> None:
+    def compute(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        before = torch.full((7,), 0.5)
+        return before.scatter_reduce(dim=0, index=index, src=values, reduce=reduce, include_self=include_self)
+
+    def inputs(length: int) -> Inputs:
+        return torch.randn(length), torch.randint(0, 6, (length,))
+
+    assert_traced_right(compute, inputs(4), inputs(13), path=tmp_path / "file.onnx", axes=(0,), opset=18)
