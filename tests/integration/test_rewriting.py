@@ -21,6 +21,7 @@ TRUTH_VALUES: dict[str, Compute] = {
     "scatter_": truth_in_place,
     "full_like": lambda values: torch.full_like(values, True),
     "full": lambda values: torch.full((values.shape[0], 2), True) & values[:, :2].gt(0),
+    "full of whole numbers": lambda values: torch.full(size=(values.shape[0], 2), fill_value=3) + values[:, :2].long(),
     "new_full": lambda values: values.new_full((values.shape[0], 2), True),
     "masked_fill": lambda values: values.gt(0).masked_fill(values > 1, False),
     "index_fill": lambda values: values.gt(0).index_fill(1, torch.tensor([1]), True),
@@ -105,3 +106,13 @@ def test_values_reduced_where_an_index_sends_them(reduce: str, include_self: boo
         return torch.randn(length), torch.randint(0, 6, (length,))
 
     assert_traced_right(compute, inputs(4), inputs(13), path=tmp_path / "file.onnx", axes=(0,), opset=18)
+
+
+def test_a_row_written_wherever_a_mask_is_true(tmp_path: Path) -> None:
+    def compute(values: torch.Tensor) -> torch.Tensor:
+        marked = values.clone()
+        marked[values[..., 0] > 0] = torch.arange(4.0)
+        return marked
+
+    inputs = (torch.randn(2, 3, 4),), (torch.randn(1, 9, 4),)
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)

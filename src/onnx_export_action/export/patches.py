@@ -140,3 +140,37 @@ def _led() -> list[PatchingSpec]:
         PatchingSpec(LEDEncoderSelfAttention, "forward", window_attention),
         PatchingSpec(LEDEncoder, "_pad_to_window_size", without_padding),
     ]
+
+
+@_for_type("mamba", "falcon_mamba", "jamba", "zamba")
+def _selective_scan() -> list[PatchingSpec]:
+    """The loop over the positions, which a trace keeps as long as it was (5.23)."""
+    from transformers.models.falcon_mamba import modeling_falcon_mamba
+    from transformers.models.jamba import modeling_jamba
+    from transformers.models.mamba import modeling_mamba
+    from transformers.models.zamba import modeling_zamba
+
+    from onnx_export_action.export.recurrences import selective_scan
+
+    modules = (modeling_falcon_mamba, modeling_jamba, modeling_mamba, modeling_zamba)
+    return [PatchingSpec(module, "mamba_selective_scan", selective_scan) for module in modules]
+
+
+@_for_type("recurrent_gemma")
+def _recurrent_gemma() -> list[PatchingSpec]:
+    """As Mamba."""
+    from transformers.models.recurrent_gemma.modeling_recurrent_gemma import RecurrentGemmaRglru
+
+    from onnx_export_action.export.recurrences import rnn_scan
+
+    return [PatchingSpec(RecurrentGemmaRglru, "_rnn_scan", rnn_scan)]
+
+
+@_for_type("rwkv")
+def _rwkv() -> list[PatchingSpec]:
+    """As Mamba."""
+    from transformers.models.rwkv import modeling_rwkv
+
+    from onnx_export_action.export.recurrences import rwkv_linear_attention
+
+    return [PatchingSpec(modeling_rwkv, "rwkv_linear_attention", rwkv_linear_attention)]

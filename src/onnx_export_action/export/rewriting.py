@@ -62,16 +62,29 @@ for _name in ("full_like", "index_fill", "masked_fill", "scatter"):
 
 @_instead_of(torch.full)
 def _full(size: Any, fill_value: Any, **kwargs: Any) -> torch.Tensor:
-    """``torch.full``, which is of truth values where it is filled with one."""
-    if isinstance(fill_value, bool):
-        kwargs["dtype"] = kwargs.get("dtype") or torch.bool
-    return torch.full(size, int(fill_value) if isinstance(fill_value, bool) else fill_value, **kwargs)
+    """``torch.full``, of the type of what it is filled with; the tracer would make it float32."""
+    if isinstance(fill_value, int):
+        kwargs["dtype"] = kwargs.get("dtype") or (torch.bool if isinstance(fill_value, bool) else torch.int64)
+        fill_value = int(fill_value)
+    return torch.full(size, fill_value, **kwargs)
 
 
 @_instead_of(torch.where, torch.Tensor.where)
 def _where(*args: Any, **kwargs: Any) -> Any:
     """``torch.where`` between truth values."""
     return torch.where(*(torch.tensor(value) if isinstance(value, bool) else value for value in args), **kwargs)
+
+
+@_instead_of(torch.Tensor.__setitem__)
+def _set_item(tensor: torch.Tensor, places: Any, value: Any) -> None:
+    """``tensor[mask] = row``: the same row wherever a mask is true, which the tracer would write once for each of them
+    in the traced input.
+    """
+    is_mask = isinstance(places, torch.Tensor) and places.dtype == torch.bool
+    if is_mask and isinstance(value, torch.Tensor) and 1 <= value.dim() <= tensor.dim() - places.dim():
+        mask = places.reshape(*places.shape, *[1] * (tensor.dim() - places.dim()))
+        value, places = torch.where(mask, value.to(tensor.dtype), tensor), slice(None)
+    tensor[places] = value
 
 
 @_instead_of(torch.eye)
@@ -106,7 +119,7 @@ def _running(values: torch.Tensor, dim: int, choose: Function) -> tuple[torch.Te
 
 
 @_instead_of(torch.scatter_reduce, torch.Tensor.scatter_reduce)
-def _scatter_reduce(  # noqa: PLR0917 - torch's own arguments
+def _scatter_reduce(
     values: torch.Tensor,
     dim: int,
     index: torch.Tensor,

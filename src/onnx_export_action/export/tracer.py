@@ -24,7 +24,9 @@ from onnx_export_action.export.graph import (
     name_axes,
     strip_weight_prefix,
 )
+from onnx_export_action.export.masks import traceable_masks
 from onnx_export_action.export.rewriting import Rewriting
+from onnx_export_action.export.scanning import recorded_scans, write_scans
 from onnx_export_action.export.symbolics import register_missing_operators
 from onnx_export_action.results import Stage
 
@@ -41,7 +43,7 @@ def trace(call: ModelCall, *, opset: int) -> WeightlessGraph:
     inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
     with _quiet(), traceable_experts(), _recorded_shapes(call.module) as output_shapes, torch.no_grad():
         try:
-            with Rewriting():
+            with Rewriting(), traceable_masks():
                 graph = _traced_graph(call, inputs, opset)
         except ExportError:
             raise
@@ -61,7 +63,7 @@ def _traced_graph(call: ModelCall, inputs: tuple[torch.Tensor, ...], opset: int)
     # weights, which ``graph.write_graph`` later streams to disk from where they are.
     register_missing_operators()
     buffer = io.BytesIO()
-    with _shapes_inferred_without_weights():
+    with recorded_scans(), _shapes_inferred_without_weights():
         torch.onnx.export(
             call.module,
             inputs,
@@ -75,7 +77,9 @@ def _traced_graph(call: ModelCall, inputs: tuple[torch.Tensor, ...], opset: int)
             output_names=call.output_names,
             dynamic_axes=call.dynamic_axes,
         )
-    return attach_weights(onnx.load_model_from_string(buffer.getvalue()), call.module, call.input_names)
+        model = onnx.load_model_from_string(buffer.getvalue())
+        write_scans(model, opset)
+    return attach_weights(model, call.module, call.input_names)
 
 
 def _require_names(model: onnx.ModelProto, call: ModelCall) -> None:

@@ -1,0 +1,110 @@
+"""Recurrent layers of transformers 5.23, with their loop over the positions as a scan.
+
+Each function stands for the one of its name in the models' own code, and computes the same in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from onnx_export_action.export.scanning import scan
+
+
+def selective_scan(
+    hidden_states: torch.Tensor,
+    dt: torch.Tensor,
+    A: torch.Tensor,  # noqa: N803 - as the paper names them
+    B: torch.Tensor,  # noqa: N803
+    C: torch.Tensor,  # noqa: N803
+    D: torch.Tensor | None = None,  # noqa: N803
+    z: torch.Tensor | None = None,
+    delta_bias: torch.Tensor | None = None,
+    delta_softplus: bool = False,
+    **_: Any,
+) -> torch.Tensor:
+    """``mamba_selective_scan`` of Mamba's family, from an empty state (https://arxiv.org/abs/2312.00752, algorithm 2).
+
+    ``hidden_states``, ``dt`` and ``z`` are (batch, channels, length), ``A`` (channels, size), ``B`` and ``C`` (batch,
+    size, length), ``D`` and ``delta_bias`` (channels,); the answer is as ``hidden_states``.
+    """
+    if delta_bias is not None:
+        dt = dt + delta_bias.to(dt.dtype)[..., None]
+    if delta_softplus:
+        dt = functional.softplus(dt)
+    # The positions first.
+    steps, values = dt.permute(2, 0, 1), hidden_states.permute(2, 0, 1)
+    decay = torch.exp(A * steps[..., None])
+    update = steps[..., None] * B.permute(2, 0, 1)[:, :, None, :].float() * values[..., None].float()
+
+    def step(
+        state: torch.Tensor, decay: torch.Tensor, update: torch.Tensor, reading: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        state = decay * state + update
+        return state, torch.matmul(state, reading.unsqueeze(-1)).squeeze(-1)
+
+    answer = scan(step, [torch.zeros_like(update[0])], [decay, update, C.permute(2, 0, 1)]).permute(1, 2, 0)
+    if D is not None:
+        answer = answer + hidden_states * D[None, :, None]
+    return answer if z is None else answer * functional.silu(z)
+
+
+def rnn_scan(
+    _: object,
+    hidden_states: torch.Tensor,
+    recurrent_gate: torch.Tensor,
+    reset: torch.Tensor,
+    acc_dtype: torch.dtype = torch.float32,
+    **__: Any,
+) -> tuple[torch.Tensor, None]:
+    """``_rnn_scan`` of RecurrentGemma, from an empty state (https://arxiv.org/abs/2402.19427, equation 4).
+
+    All are (batch, length, channels), ``reset`` with one channel, as is the first of the answers; the last state, which
+    a file does not keep, is none.
+    """
+    gates = (recurrent_gate * ~reset).type(acc_dtype).transpose(0, 1)
+    updates = hidden_states.type(acc_dtype).transpose(0, 1)
+
+    def step(state: torch.Tensor, gate: torch.Tensor, update: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        state = gate * state + update
+        return state, state
+
+    states = scan(step, [torch.zeros_like(updates[0])], [gates, updates])
+    return states.transpose(0, 1).type(hidden_states.dtype), None
+
+
+def rwkv_linear_attention(
+    time_decay: torch.Tensor,
+    time_first: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *_: Any,
+    **__: Any,
+) -> tuple[torch.Tensor, None]:
+    """``rwkv_linear_attention`` of RWKV 4, from an empty state (https://arxiv.org/abs/2305.13048, appendix D).
+
+    ``key`` and ``value`` are (batch, length, channels), as is the first of the answers, the others (channels,).
+    """
+    keys, values = key.float().transpose(0, 1), value.transpose(0, 1)
+    empty = torch.zeros_like(keys[0])
+
+    def step(
+        numerator: torch.Tensor,
+        denominator: torch.Tensor,
+        largest: torch.Tensor,
+        decay: torch.Tensor,
+        first: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        top = torch.maximum(largest, key + first)
+        old, new = torch.exp(largest - top), torch.exp(key + first - top)
+        answer = (old * numerator + new * value) / (old * denominator + new)
+        top = torch.maximum(largest + decay, key)
+        old, new = torch.exp(largest + decay - top), torch.exp(key - top)
+        return old * numerator + new * value, old * denominator + new, top, decay, first, answer
+
+    states = [empty, empty, empty - 1e38, -torch.exp(time_decay), time_first]
+    return scan(step, states, [keys, values]).transpose(0, 1).to(key.dtype), None

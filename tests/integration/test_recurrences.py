@@ -1,0 +1,75 @@
+"""Recurrent layers: what stands for the models' loops gives what they give, and as a Scan at any length."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from onnx_export_action.export.recurrences import rnn_scan, rwkv_linear_attention, selective_scan
+from onnx_export_action.export.scanning import scan
+from tests.integration.test_symbolics import Inputs, assert_traced_right
+
+LENGTHS = (5, 1, 9)
+SHAPES = ((2, 5), (1, 1), (3, 9))
+
+
+def test_a_step_for_every_position(tmp_path: Path) -> None:
+    def step(total: torch.Tensor, factor: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        total = total * factor + value
+        return total, factor, total.sum(-1)
+
+    def compute(values: torch.Tensor) -> torch.Tensor:
+        first = scan(step, [values[:, 0], torch.tensor(0.5)], [values.transpose(0, 1)])
+        return scan(step, [torch.zeros_like(first), torch.tensor(2.0)], [first.flip(0).expand(3, *first.shape)])
+
+    inputs = [(torch.randn(2, length, 4),) for length in LENGTHS]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+@pytest.mark.parametrize("opset", [14, 18])
+def test_selective_scan_of_mamba(opset: int, tmp_path: Path) -> None:
+    from transformers.models.mamba.modeling_mamba import mamba_selective_scan
+
+    decay, skip, bias = -torch.rand(6, 4), torch.rand(6), torch.rand(6)
+
+    def compute(values: torch.Tensor, steps: torch.Tensor, writing: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        found = selective_scan(values, steps, decay, writing, writing.flip(1), skip, gate, bias, delta_softplus=True)
+        wanted = mamba_selective_scan(
+            values, steps, decay, writing, writing.flip(1), skip, gate, bias, delta_softplus=True
+        )
+        torch.testing.assert_close(found, wanted)
+        return found
+
+    def inputs(batch: int, length: int) -> Inputs:
+        return tuple(torch.randn(batch, size, length) for size in (6, 6, 4, 6))
+
+    given = inputs(2, 5), inputs(1, 1), inputs(3, 9)
+    assert_traced_right(compute, *given, path=tmp_path / "file.onnx", axes=(0, 2), opset=opset)
+
+
+def test_linear_recurrence_of_recurrent_gemma(tmp_path: Path) -> None:
+    from transformers.models.recurrent_gemma.modeling_recurrent_gemma import RecurrentGemmaRglru
+
+    def compute(values: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
+        reset = torch.arange(values.shape[1])[None, :, None].expand(values.shape[0], -1, -1) % 4 == 0
+        found, _ = rnn_scan(None, values, gates, reset)
+        wanted, _ = RecurrentGemmaRglru._rnn_scan(None, values, gates, reset, None)
+        torch.testing.assert_close(found, wanted)
+        return found
+
+    inputs = [(torch.randn(batch, length, 4), torch.rand(batch, length, 4)) for batch, length in SHAPES]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+def test_attention_of_rwkv(tmp_path: Path) -> None:
+    from transformers.models.rwkv import modeling_rwkv
+
+    decay, first = torch.randn(4), torch.randn(4)
+
+    def compute(keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        found, _ = rwkv_linear_attention(decay, first, keys, values)
+        torch.testing.assert_close(found, modeling_rwkv.rwkv_linear_attention_cpu(decay, first, keys, values)[0])
+        return found
+
+    inputs = [(10 * torch.randn(batch, length, 4), torch.randn(batch, length, 4)) for batch, length in SHAPES]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
