@@ -64,6 +64,9 @@ CAPS: dict[str, int] = {
             "mask_feature_size",
             "fpn_feature_size",
             "xpath_unit_hidden_size",
+            "hidden_size_global",
+            "reassemble_hidden_size",
+            "text_hidden_size",
         ),
         HIDDEN,
     ),
@@ -101,6 +104,11 @@ CAPS: dict[str, int] = {
             "num_self_attends_per_block",
             "num_nextn_predict_layers",
             "num_block_repeats",
+            "conf_num_hidden_layers",
+            "num_timestamp_prediction_layers",
+            "layers",
+            "depth",
+            "resampler_depth",
             "posterior_encoder_num_wavenet_layers",
             "prior_encoder_num_wavenet_layers",
         ),
@@ -118,6 +126,12 @@ CAPS: dict[str, int] = {
             "decoder_num_attention_heads",
             "num_self_attention_heads",
             "num_cross_attention_heads",
+            "linear_num_value_heads",
+            "conf_num_attention_heads",
+            "attention_heads",
+            "resampler_n_heads",
+            "linear_num_heads",
+            "index_n_heads",
         ),
         HEADS,
     ),
@@ -128,11 +142,29 @@ CAPS: dict[str, int] = {
             "num_kv_heads",
             "encoder_num_key_value_heads",
             "decoder_num_key_value_heads",
+            "linear_num_key_heads",
         ),
         HEADS // 2,
     ),
     **dict.fromkeys(("head_dim", "d_kv", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), HEAD_SIZE),
     **dict.fromkeys(("rotary_dim",), HEAD_SIZE // 2),
+    **dict.fromkeys(
+        (
+            "linear_head_dim",
+            "linear_key_head_dim",
+            "linear_value_head_dim",
+            "index_head_dim",
+            "index_topk",
+            "resampler_head_dim",
+        ),
+        HEAD_SIZE,
+    ),
+    # As many numbers as the hidden size and its usual factor of two make; chunks shorter than the texts of the grid.
+    **dict.fromkeys(("mamba_n_heads", "mamba_d_head", "mamba_num_heads", "mamba_head_dim"), HEAD_SIZE),
+    **dict.fromkeys(("mamba_chunk_size", "mamba_d_state", "ssm_state_size"), 16),
+    **dict.fromkeys(
+        ("subsampling_conv_channels", "head_hidden_size", "neck_hidden_sizes", "post_process_channels"), 16
+    ),
     **dict.fromkeys(
         (
             "vocab_size",
@@ -165,6 +197,7 @@ CAPS: dict[str, int] = {
     **dict.fromkeys(("num_frames", "frames_per_clip"), 4),
     **dict.fromkeys(("patch_size",), 8),
     **dict.fromkeys(("conv_dim", "tdnn_dim", "xvector_output_dim"), 16),
+    **dict.fromkeys(("num_filters",), 8),
     **dict.fromkeys(("num_conv_pos_embeddings",), 16),
     **dict.fromkeys(("num_conv_pos_embedding_groups", "num_codevectors_per_group"), 4),
 }
@@ -217,6 +250,27 @@ TOKEN_IDS: dict[str, int] = {
 }
 
 
+# All stages of the backbone are read.
+ALL_HGNET_STAGES: Settings = {
+    "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    "out_indices": [1, 2, 3, 4],
+}
+
+# Kernel, stride and padding of each convolution, as PP-OCRv5 has them.
+INTRACLASS_BLOCK: Settings = {
+    "reduce_channel": [1, 1, 0],
+    "return_channel": [1, 1, 0],
+    "vertical_long_to_small_conv_longratio": [[7, 1], [1, 1], [3, 0]],
+    "vertical_long_to_small_conv_midratio": [[5, 1], [1, 1], [2, 0]],
+    "vertical_long_to_small_conv_shortratio": [[3, 1], [1, 1], [1, 0]],
+    "horizontal_small_to_long_conv_longratio": [[1, 7], [1, 1], [0, 3]],
+    "horizontal_small_to_long_conv_midratio": [[1, 5], [1, 1], [0, 2]],
+    "horizontal_small_to_long_conv_shortratio": [[1, 3], [1, 1], [0, 1]],
+    "symmetric_conv_long_longratio": [[7, 7], [1, 1], [3, 3]],
+    "symmetric_conv_long_midratio": [[5, 5], [1, 1], [2, 2]],
+    "symmetric_conv_long_shortratio": [[3, 3], [1, 1], [1, 1]],
+}
+
 # Masks of segmentation come from the backbone's stages before the last, and from the hidden size and the heads
 # together in groups of eight.
 DETR_PARTS: Settings = {
@@ -247,6 +301,154 @@ TIME_SERIES: Settings = {"prediction_length": 8, "context_length": 16, "num_time
 # What a type needs beyond the rules: sizes that depend on each other, lists of one entry per layer, parts without a
 # default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
 OVERRIDES: dict[str, Settings] = {
+    "zoedepth": {"bottleneck_features": HIDDEN},
+    "molmo2_adapter": {"vision_feature_layer": [1, 0]},
+    "molmo2_vision": {"num_position_embeddings": 16},
+    "moonshine_streaming": {"num_key_value_heads": HEADS},
+    "nemotron3_diarization": {"head_config": {"audio_hidden_size": HIDDEN, "hidden_size": HIDDEN}},
+    "nemotron3_5_transcribe_word_timestamp": {"blank_token_id": VOCABULARY - 1},
+    "nemotron_h": {"chunk_size": 16},
+    "nemotron_h_omni": {"vision_config": {"video_temporal_patch_size": 2}},
+    # Norms of groups of 32.
+    "oneformer": {
+        "backbone_config": {"model_type": "swin", "image_size": 96, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
+        "conv_dim": HIDDEN,
+        "mask_dim": HIDDEN,
+        "hidden_dim": HIDDEN,
+    },
+    "mask2former": {
+        "backbone_config": {"model_type": "swin", "image_size": 96, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
+        "feature_size": HIDDEN,
+        "mask_feature_size": HIDDEN,
+        "hidden_dim": HIDDEN,
+    },
+    "longcat_flash": {
+        "num_key_value_heads": HEADS,
+        "expert_ffn_hidden_size": FEED_FORWARD,
+        "zero_expert_num": 2,
+        "moe_topk": 2,
+    },
+    "youtu": {"num_key_value_heads": HEADS},
+    "lw_detr_vit": {"image_size": 64, "num_windows": 4, "window_block_indices": [0, 1], "pretrain_image_size": 64},
+    "pp_doclayout_v2": {
+        "encoder_in_channels": [16, 24, 32],
+        "decoder_in_channels": [HIDDEN, HIDDEN, HIDDEN],
+        "class_thresholds": [0.5, 0.5],
+        "class_order": [0, 1],
+        "reading_order_config": {"coordinate_size": 6, "shape_size": 4},
+    },
+    "pp_doclayout_v3": {
+        "backbone_config": ALL_HGNET_STAGES,
+        "encoder_in_channels": [16, 24, 32],
+        "decoder_in_channels": [HIDDEN, HIDDEN, HIDDEN],
+        "x4_feat_dim": 8,
+    },
+    "pp_ocrv5_server_det": {
+        "backbone_config": ALL_HGNET_STAGES,
+        "intraclass_block_config": INTRACLASS_BLOCK,
+        "scale_factor_list": [1, 2, 4, 8],
+        "kernel_list": [3, 2, 2],
+    },
+    "pp_ocrv6_medium_det": {
+        "backbone_config": ALL_HGNET_STAGES,
+        "intraclass_block_config": INTRACLASS_BLOCK,
+        "scale_factor_list": [1, 2, 4, 8],
+        "kernel_list": [3, 2, 2],
+    },
+    "pp_ocrv6_small_det": {"backbone_config": ALL_HGNET_STAGES},
+    "qwen2_5_omni_thinker": {"vision_start_token_id": 9, "vision_end_token_id": 10},
+    "qwen4_exp_text": {
+        "ngram_vocab_size_base": VOCABULARY,
+        "split_ngram_parts": 1,
+        "hc_lowrank": HEAD_SIZE,
+        "ple_embed_dim": HIDDEN,
+        "indexer_n_heads": HEADS,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": HEAD_SIZE,
+        "indexer_budget": 8,
+        "indexer_compress_ratio": 4,
+    },
+    "reformer": {
+        "is_decoder": True,
+        "attention_head_size": HEAD_SIZE,
+        "attn_layers": ["local", "lsh"],
+        "axial_pos_shape": [8, 12],
+        "axial_pos_embds_dim": [8, 24],
+        "local_attn_chunk_length": 8,
+        "lsh_attn_chunk_length": 8,
+        "num_buckets": 4,
+        "hash_seed": 0,
+    },
+    # Strides of four and then of two three times.
+    "sam2_hiera_det_model": {
+        "hidden_size": 8,
+        "image_size": [64, 64],
+        "blocks_per_stage": [1, 1, 2, 1],
+        "embed_dim_per_stage": [8, 16, 32, 64],
+        "num_attention_heads_per_stage": [1, 1, 2, 2],
+        "window_size_per_stage": [4, 4, 3, 2],
+        "global_attention_blocks": [3],
+    },
+    "sam2_vision_model": {
+        "backbone_channel_list": [64, 32, 16, 8],
+        "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        "fpn_hidden_size": HIDDEN,
+    },
+    "sam2_prompt_encoder": {"image_size": 64, "patch_size": 16},
+    "sam3_vit_model": {"window_size": 2, "global_attn_indexes": [1], "pretrain_image_size": 16},
+    "sam3_vision_model": {"fpn_hidden_size": HIDDEN, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]},
+    "sam_hq": {
+        "vision_config": {
+            "output_channels": HIDDEN,
+            "num_pos_feats": HIDDEN // 2,
+            "window_size": 3,
+            "global_attn_indexes": [1],
+        },
+        "mask_decoder_config": {"vit_dim": HIDDEN},
+        "prompt_encoder_config": {"image_embedding_size": 4},
+    },
+    "sapiens2": {
+        "num_key_value_heads_per_layer": [HEADS, HEADS],
+        "num_first_full_attention_layers": 1,
+        "num_last_full_attention_layers": 1,
+        "head_config": {
+            "upsample_out_channels": [16, 8],
+            "upsample_kernel_sizes": [4, 4],
+            "conv_out_channels": [8],
+            "conv_kernel_sizes": [1],
+        },
+    },
+    "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
+    "align_vision_model": {"width_coefficient": 0.1, "depth_coefficient": 0.3, "hidden_dim": 128},
+    # A quarter of the channels and half of the heads are less than the 32 numbers that are rotated.
+    "clvp_encoder": {"num_attention_heads": 1},
+    "bamba": {"attn_layer_indices": [1]},
+    "blip-2": {"qformer_config": {"use_qformer_text_input": True}},
+    "blt": {"encoder_hash_byte_group_vocab": VOCABULARY},
+    # Its decoder doubles the channels as often as the encoder halves the sound.
+    "dac": {"encoder_hidden_size": 4, "decoder_hidden_size": 64, "codebook_size": VOCABULARY, "n_codebooks": 2},
+    "clap_audio_model": {"patch_embeds_hidden_size": HIDDEN // 2},
+    "deepseek_ocr2_text": {"mlp_layer_types": ["dense", "sparse"], "num_experts_per_tok": 2},
+    "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": HIDDEN},
+    "dots3_note_text": {"per_layer_config": {}, "num_key_value_heads": HEADS, "head_dim": 2 * HEAD_SIZE},
+    "dots3_note_vision_encoder": {"per_layer_config": {}},
+    "eomt": {"num_blocks": 1},
+    "eomt_dinov3": {"num_blocks": 1},
+    "ernie4_5_vl_moe_text": {"rope_parameters": THIRDS["rope_parameters"] | {"mrope_section": [1, 1, 2]}},
+    # Positions for three thousand frames.
+    "fun_asr_nano_encoder": {"max_position_embeddings": 3072},
+    # As many channels as mel bins.
+    "gemma4_audio": {"subsampling_conv_channels": [128, 8]},
+    "glm5_next_text": {"num_key_value_heads": HEADS, "index_kpool": 4},
+    "instructblip": {"image_token_index": 6},
+    "instructblipvideo": {"video_token_index": 6},
+    # A head of its query former for every 64 numbers.
+    "granite4_vision": {
+        "downsample_rate": "1/2",
+        "deepstack_layer_map": [[-2, 0]],
+        "spatial_target_layers": [1],
+        "vision_config": {"model_type": "clip_vision_model", "hidden_size": 64},
+    },
     "autoformer": TIME_SERIES,
     "nemotron_asr_streaming_encoder": LONG_SOUND,
     "nemotron_asr_streaming": {"encoder_config": LONG_SOUND},
@@ -260,9 +462,11 @@ OVERRIDES: dict[str, Settings] = {
         "num_key_value_heads": HEADS,
     },
     "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
-    "gemma4_audio": {"subsampling_conv_channels": [128, 32]},
-    "gemma3n_audio": {"input_feat_size": 128},
-    "chameleon": {"vocabulary_map": {"<image>": 6, "IMGIMGBS00A": 9, "IMGIMGBS01A": 10}},
+    "gemma3n_audio": {"sscp_conv_channel_size": [16, 8]},
+    "chameleon": {
+        "vocabulary_map": {"<image>": 6, "IMGIMGBS00A": 9, "IMGIMGBS01A": 10},
+        "vq_config": {"base_channels": 32, "latent_channels": HIDDEN, "num_embeddings": 2, "resolution": 32},
+    },
     "cohere_compass": {"text_config": BY_KIND_OF_LAYER},
     "cohere_compass_text": BY_KIND_OF_LAYER,
     "csm": {"codec_config": {"upsample_groups": HIDDEN}},
@@ -361,12 +565,13 @@ OVERRIDES: dict[str, Settings] = {
     },
     "hiera": {"embed_dim": HEAD_SIZE},
     # Half a chunk of the shortest sound.
-    "granite_speech5_ctc": {"encoder_config": {"context_size": 16}},
-    "granite_speech5_encoder": {"context_size": 16},
+    "granite_speech5_encoder": {"context_size": 16, "num_key_value_heads": HEADS},
     "hunyuan_v1_dense": {"head_dim": HEAD_SIZE},
     "hunyuan_v1_moe": {"head_dim": HEAD_SIZE},
-    "hunyuan_vl": {"text_config": {"head_dim": HEAD_SIZE}},
-    "hunyuan_vl_text": {"head_dim": HEAD_SIZE},
+    "hunyuan_vl_text": {
+        "head_dim": HEAD_SIZE,
+        "rope_parameters": THIRDS["rope_parameters"] | {"mrope_section": [1, 1, 1, 1]},
+    },
     "informer": TIME_SERIES,
     "layoutlmv3": {"coordinate_size": 6, "shape_size": 4, "input_size": 32, "patch_size": 8},
     "levit": {"hidden_sizes": [16, 24, 32], "key_dim": [8, 8, 8], "image_size": 224, "patch_size": 16},
@@ -495,10 +700,18 @@ def _shrunk(default: PreTrainedConfig, shrinking: Shrinking) -> Settings:
     settings: Settings = {}
     caps, divisor = shrinking.caps, shrinking.divisor
     written = default.to_dict()
-    if divisor > 1 and written.get("out_features"):
+    stages = written.get("out_features") or []
+    depth = next((name for name in LAYER_COUNTS if isinstance(written.get(name), int)), "")
+    layers = written.get(depth, 0)
+    if divisor > 1 and stages:
         # Others read its layers by number.
         caps = {name: cap for name, cap in caps.items() if cap != LAYERS}
-    layers = next((written[name] for name in LAYER_COUNTS if isinstance(written.get(name), int)), 0)
+    elif layers > LAYERS and stages and "depths" not in written:
+        # As many layers as others read, the last ones of them read.
+        kept = max(LAYERS, len(stages))
+        caps = {**caps, depth: kept}
+        settings["out_indices"] = list(range(kept - len(stages) + 1, kept + 1))
+        settings["out_features"] = [f"stage{number}" for number in settings["out_indices"]]
     for name, value in written.items():
         part = getattr(default, name, None) if isinstance(value, dict) else None
         if isinstance(value, dict) and hasattr(part, "sub_configs"):
@@ -543,12 +756,20 @@ def _shrunk_part(part: PreTrainedConfig, shrinking: Shrinking) -> Settings:
     from transformers import CONFIG_MAPPING
 
     settings = _shrunk(part, shrinking)
-    if shrinking.divisor > 1:
-        # The whole may give its parts other sizes than they have alone.
-        settings = _merged(part.to_dict(), settings)
+    # The whole may give its parts other sizes than they have alone, and have them answer in another way.
+    given = part.to_dict() if shrinking.divisor > 1 else _switches(part)
+    settings = _merged(given, settings)
     if part.model_type in CONFIG_MAPPING:
         settings = _merged({"model_type": part.model_type, **settings}, OVERRIDES.get(part.model_type, {}))
     return settings
+
+
+def _switches(part: PreTrainedConfig) -> Settings:
+    """What a part is told to do that it would not do alone."""
+    alone = type(part)().to_dict()
+    return {
+        name: value for name, value in part.to_dict().items() if isinstance(value, bool) and value != alone.get(name)
+    }
 
 
 def _token_id(name: str, value: Any, default: PreTrainedConfig) -> Settings:

@@ -75,11 +75,30 @@ def test_a_model_of_unknown_inputs_says_what_was_tried() -> None:
         ("lxmert", "input_ids[batch_size, sequence_length] attention_mask[batch_size, sequence_length] visual_feats"),
         ("blip_2_qformer", "query_embeds[batch_size, sequence_length] encoder_hidden_states[batch_size]"),
         ("canine", "input_ids[batch_size] attention_mask[batch_size]"),
+        ("clap", "input_ids[batch_size, sequence_length] attention_mask[batch_size, sequence_length] input_features"),
+        ("granite_speech5_encoder", "input_features[batch_size] attention_mask[batch_size]"),
+        ("pocket_tts_audio_tokenizer_decoder", "latents[0: batch_size, 2: sequence_length]"),
     ],
 )
 def test_inputs_of_their_own(model_type: str, inputs: str) -> None:
     config = infer_onnx_config(tiny_model(model_type, "feature-extraction"), "feature-extraction")
     assert signature(config).startswith(inputs)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "mask"), [("kosmos-2", "image_embeds_position_mask"), ("idefics", "image_attention_mask")]
+)
+def test_a_text_says_where_its_image_stands(model_type: str, mask: str) -> None:
+    config = infer_onnx_config(tiny_model(model_type, "image-to-text"), "image-to-text")
+    assert {"input_ids", "pixel_values", mask} <= set(config.inputs)
+    assert config.inputs[mask] == {0: "batch_size", 1: "sequence_length"}
+
+
+def test_sound_of_any_length_is_made_in_few_frames() -> None:
+    config = infer_onnx_config(tiny_model("cohere_asr", "automatic-speech-recognition"), "automatic-speech-recognition")
+    assert config.inputs["input_features"][1] == "num_frames"
+    assert config.generate_dummy_inputs("np")["input_features"].shape[1] == 512
+    assert config.generate_dummy_inputs("np", nb_max_frames=700)["input_features"].shape[1] == 700
 
 
 def test_patches_of_an_image_are_proven_for_one_grid_and_the_report_says_so(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from onnx_export_action.onnx_config.dummy_inputs import (
     DummyVideoGenerator,
 )
 from onnx_export_action.onnx_config.normalized import NormalizedTextAndVisionConfig
-from onnx_export_action.onnx_config.shapes import AxesMapping, ShapeLimit
+from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit
 
 # The inputs that dummy values can be made for, the model's own first choice apart: what a call is about ...
 SUBJECTS = ("input_ids", "pixel_values", "pixel_values_videos", "input_values", "input_features", "past_values")
@@ -58,7 +58,8 @@ class NormalizedAnyConfig(NormalizedTextAndVisionConfig):
 class Facts:
     """What is known of a model: the inputs and outputs of one file with the axes that vary, and the sizes it takes.
 
-    ``constants`` are arguments of every call, whole numbers in lists, that the file holds fixed.
+    ``constants`` are arguments of every call, whole numbers in lists, that the file holds fixed; inputs are made in
+    ``sizes`` unless others are asked for.
     """
 
     inputs: AxesMapping
@@ -66,6 +67,7 @@ class Facts:
     limits: Mapping[str, ShapeLimit] = field(default_factory=dict)
     generators: Sequence[type[DummyInputGenerator]] = GENERATORS
     constants: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 class InferredOnnxConfig(OnnxConfig):
@@ -99,6 +101,10 @@ class InferredOnnxConfig(OnnxConfig):
     def fixed_arguments(self) -> tuple[str, ...]:
         """The names of those arguments."""
         return tuple(self._facts.constants)
+
+    def dummy_shapes(self, **requested: int) -> DummyShapes:
+        """As the base class does, with the model's own sizes before the usual ones."""
+        return super().dummy_shapes(**{**self._facts.sizes, **requested})
 
     def shape_limits(self) -> dict[str, ShapeLimit]:
         """The sizes that the model took."""

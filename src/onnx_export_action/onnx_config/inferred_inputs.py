@@ -118,6 +118,17 @@ class DummyPlacedPatchGenerator(DummyInputGenerator):
         return self.random_float_array(input_name, (self.batch_size, rows * columns, channels * height * width))
 
 
+class DummySpectrogramImageGenerator(DummyInputGenerator):
+    """Spectrograms that are looked at like images: (batch, 1, frames, mel bins), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_features",)
+
+    def array(self, input_name: str) -> Array:
+        """The spectrograms, of as many frames as fit in a square picture cut into strips of all mel bins."""
+        side, bins = int(self.required("spec_size")), int(self.required("num_mel_bins"))
+        return self.random_float_array(input_name, (self.batch_size, 1, side * (side // bins), bins))
+
+
 class DummyMonoSoundGenerator(DummyInputGenerator):
     """Sound of one channel: (batch, 1, samples), float32."""
 
@@ -185,7 +196,13 @@ class DummyRegionFeatureGenerator(DummyInputGenerator):
 class DummyEmbeddingGenerator(DummyInputGenerator):
     """Embeddings instead of tokens, and what another part answered: (batch, length, size), float32."""
 
-    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("query_embeds", "inputs_embeds", "encoder_hidden_states")
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
+        "query_embeds",
+        "inputs_embeds",
+        "encoder_hidden_states",
+        "embeddings",
+        "latents",
+    )
 
     def array(self, input_name: str) -> Array:
         """The embeddings."""
@@ -197,28 +214,53 @@ class DummyEmbeddingGenerator(DummyInputGenerator):
 
 
 class DummyQueryPromptGenerator(DummyTextInputGenerator):
-    """Texts after an image that a fixed number of queries stands for; ``qformer_input_ids`` are the text alone."""
+    """Texts after an image that a fixed number of queries stands for; ``qformer_input_ids`` are the text alone.
+
+    ``image_embeds_position_mask`` (batch, length), bool, is true where the image stands.
+    """
 
     SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
         "input_ids",
         "attention_mask",
         "qformer_input_ids",
         "qformer_attention_mask",
+        "image_embeds_position_mask",
     )
 
     def array(self, input_name: str) -> Array:
-        """Ids and masks as int64."""
+        """Ids and masks as int64, the mask of the image as bool."""
         if input_name.startswith("qformer"):
             mask = self.padding_mask("question", self.batch_size, self.sequence_length)
             return mask if input_name.endswith("mask") else self.token_ids(mask, stream=input_name, ends=True)
-        queries = int(self.required("num_query_tokens"))
+        queries = int(self.normalized_config.get("num_query_tokens") or self.required("latent_query_num"))
         shape = (self.batch_size, queries + self.sequence_length)
         mask = self.padding_mask("text", *shape, shortest=queries + 1)
         if input_name == "attention_mask":
             return mask
+        is_image: Array = (mask.cumsum(axis=1) <= queries) & (mask == 1)
+        if input_name == "image_embeds_position_mask":
+            return is_image
         ids = self.token_ids(mask, ends=True)
-        ids[(mask.cumsum(axis=1) <= queries) & (mask == 1)] = int(self.required("image_token_id"))
+        if "image_embeds_position_mask" not in self.input_names:
+            ids[is_image] = int(self.required("image_token_id"))
         return ids
+
+
+class DummyInterleavedImageGenerator(DummyInputGenerator):
+    """One image for each text: (batch, 1, channels, height, width), float32, and which of its tokens see it, int64."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("pixel_values", "image_attention_mask")
+
+    def array(self, input_name: str) -> Array:
+        """The images; or a mask (batch, length, 1), in which every other token sees its image."""
+        import numpy as np
+
+        if input_name == "image_attention_mask":
+            sees = np.arange(self.sequence_length, dtype=np.int64) % 2
+            return np.tile(sees[None, :, None], (self.batch_size, 1, 1))
+        shapes = self.shapes
+        size = (self.batch_size, 1, shapes.num_channels, shapes.image_height, shapes.image_width)
+        return self.random_float_array(input_name, size)
 
 
 class DummyMaskedSoundGenerator(DummyInputGenerator):
@@ -231,6 +273,7 @@ class DummyMaskedSoundGenerator(DummyInputGenerator):
         "audio_mel",
         "audio_mel_mask",
     )
+    STACKED = 1
 
     def array(self, input_name: str) -> Array:
         """Features as float32, masks as bool: true where there is sound, the other way round for ``audio_mel_mask``."""
@@ -238,10 +281,16 @@ class DummyMaskedSoundGenerator(DummyInputGenerator):
         if input_name.endswith("mask"):
             is_sound: Array = mask == (0 if input_name == "audio_mel_mask" else 1)
             return is_sound
-        stacked = int(self.normalized_config.get("num_stacked_frames") or 1)
+        stacked = int(self.normalized_config.get("num_stacked_frames") or self.STACKED)
         bins = int(self.normalized_config.get("num_mel_bins") or _USUAL_MEL_BINS) * stacked
         features: Array = self.random_float_array(input_name, (*mask.shape, bins)) * mask[..., None].astype("float32")
         return features
+
+
+class DummyStackedSoundGenerator(DummyMaskedSoundGenerator):
+    """The same of frames that are stacked by four, as Granite Speech's processor does."""
+
+    STACKED = 4
 
 
 class DummyMelsFirstMaskedSoundGenerator(DummyMaskedSoundGenerator):
@@ -338,16 +387,26 @@ def call_forms(normalized_config: NormalizedConfig) -> list[CallForm]:
         CallForm(("query_embeds", "encoder_hidden_states"), (DummyEmbeddingGenerator,)),
         CallForm(("query_embeds",), (DummyEmbeddingGenerator,)),
         CallForm(asked, (DummyQueryPromptGenerator, DummyVisionInputGenerator)),
+        CallForm(
+            (*text, "pixel_values", "image_embeds_position_mask"),
+            (DummyQueryPromptGenerator, DummyVisionInputGenerator),
+        ),
+        CallForm((*text, "pixel_values", "image_attention_mask"), (DummyInterleavedImageGenerator, *ALL_GENERATORS)),
         *(
             CallForm((subject, mask), (layout,))
             for subject in ("input_features", "audio_mel")
             for mask in ("input_features_mask", "attention_mask", "audio_mel_mask")
-            for layout in (DummyMaskedSoundGenerator, DummyMelsFirstMaskedSoundGenerator)
+            for layout in (DummyMaskedSoundGenerator, DummyMelsFirstMaskedSoundGenerator, DummyStackedSoundGenerator)
         ),
+        CallForm((*text, "input_features"), (DummySpectrogramImageGenerator, *ALL_GENERATORS)),
         CallForm(("input_values",), (DummyMonoSoundGenerator,)),
         CallForm(("hidden_states",), (DummyMonoSoundGenerator,)),
         CallForm(("hidden_states",), (DummySoundCodeGenerator,)),
-        CallForm(("embeddings",), (DummySoundCodeGenerator,)),
+        *(
+            CallForm((name,), (layout,))
+            for name in ("embeddings", "latents")
+            for layout in (DummySoundCodeGenerator, DummyEmbeddingGenerator)
+        ),
         CallForm(("pixel_values",), (DummyImagePairGenerator,)),
         CallForm(DummyLaggedSeriesGenerator.SUPPORTED_INPUT_NAMES, (DummyLaggedSeriesGenerator,)),
         CallForm(("past_values",), (DummySeriesGenerator,)),
