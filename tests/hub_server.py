@@ -748,8 +748,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self._chunks() if "chunked" in headers.get("transfer-encoding", "") else b""
-        body += self.rfile.read(int(headers.get("content-length", 0)))
+        body = self._chunks() if "chunked" in headers.get("transfer-encoding", "") else self._sized(headers)
+        if body is None:  # the client was killed while it sent: what is not whole is not acted upon
+            self.close_connection = True
+            return
         request = Request(self.command, self.path, headers, body, self.storage)
         fault = self.hub.take_fault(request)
         if fault is not None:
@@ -761,13 +763,20 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(response, drop_after)
 
-    def _chunks(self) -> bytes:
+    def _sized(self, headers: Mapping[str, str]) -> bytes | None:
+        size = int(headers.get("content-length", 0))
+        body = self.rfile.read(size)
+        return body if len(body) == size else None
+
+    def _chunks(self) -> bytes | None:
         body = b""
-        while size := int(self.rfile.readline(), 16):
+        while line := self.rfile.readline():
+            size = int(line, 16)
             body += self.rfile.read(size)
             self.rfile.readline()
-        self.rfile.readline()
-        return body
+            if size == 0:
+                return body
+        return None
 
     do_GET = do_HEAD = do_POST = do_PUT = _handle
 

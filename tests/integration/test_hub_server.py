@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -195,3 +197,30 @@ def test_transformers_loads_from_it(hub: HubServer, checkpoint: CheckpointFactor
     assert run.stdout.split() == ["80", expected]
     missing = {one.path for one in hub.log if one.status >= 400}
     assert not [path for path in missing if re.search(r"discussions|commits|config.json", path)], missing
+
+
+def test_a_request_that_is_cut_off_is_not_acted_upon(hub: HubServer) -> None:
+    """What is left of a commit by a killed client may be whole lines: half of its files would be published."""
+    hub.add_account("hf_writer", "writer", "team/tiny")
+    branches = dict(hub.repositories["team/tiny"].branches)
+    lines = [
+        {"key": "header", "value": {"summary": "two files"}},
+        {"key": "file", "value": {"path": "one.txt", "content": ""}},
+        {"key": "file", "value": {"path": "two.txt", "content": ""}},
+    ]
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    head = f"POST /api/models/team/tiny/commit/main HTTP/1.1\r\nContent-Length: {len(body)}\r\n"
+    head += "Authorization: Bearer hf_writer\r\n\r\n"
+    assert answer_to(hub, head.encode() + body.replace(body.splitlines()[2], b"")) == b""
+    assert hub.repositories["team/tiny"].branches == branches
+    assert b" 200 " in answer_to(hub, head.encode() + body)
+    assert hub.repositories["team/tiny"].branches != branches
+
+
+def answer_to(hub: HubServer, request: bytes) -> bytes:
+    """What comes back for bytes after which the client says no more."""
+    host, _, port = hub.endpoint.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(100)
