@@ -35,6 +35,13 @@ def empty_past(session: onnxruntime.InferenceSession) -> dict[str, Any]:
     return past
 
 
+def greedy(question: dict[str, Any], logits: Any, step: int) -> int:
+    """The likeliest token, and of the first one only those that a text may start with."""
+    scores = logits[0, -1].copy()
+    scores[question["not_first"] if step == 0 else []] = -np.inf
+    return int(scores.argmax())
+
+
 def arrays(question: dict[str, Any]) -> dict[str, Any]:
     found = {}
     for name, values in question["inputs"].items():
@@ -53,12 +60,12 @@ def generated(question: dict[str, Any]) -> list[int]:
     session = session_of(question["repo"], "model", question["variant"])
     feeds = arrays(question)
     ids, past, tokens, length = feeds["input_ids"], empty_past(session), [], 0
-    for _ in range(question["new_tokens"]):
+    for step in range(question["new_tokens"]):
         length += ids.shape[1]
         positions = np.arange(length - ids.shape[1], length)[None]
         mask = np.ones((1, length), np.int64)
         outputs = run(session, {"input_ids": ids, "attention_mask": mask, "position_ids": positions, **past})
-        tokens.append(int(outputs["logits"][0, -1].argmax()))
+        tokens.append(greedy(question, outputs["logits"], step))
         if tokens[-1] == question["end"]:
             break
         past = {n.replace("present", "past_key_values"): a for n, a in outputs.items() if n.startswith("present.")}
@@ -66,15 +73,15 @@ def generated(question: dict[str, Any]) -> list[int]:
     return tokens
 
 
-def translated(question: dict[str, Any]) -> list[int]:
+def decoded(question: dict[str, Any]) -> list[int]:
     feeds = arrays(question)
     states = run(session_of(question["repo"], "encoder_model", question["variant"]), feeds)["last_hidden_state"]
     session = session_of(question["repo"], "decoder_model_merged", question["variant"])
-    shared = {"encoder_hidden_states": states, "encoder_attention_mask": feeds["attention_mask"]}
-    ids, past, tokens = np.array([[question["start"]]]), empty_past(session), []
+    shared = {"encoder_hidden_states": states, "encoder_attention_mask": feeds.get("attention_mask")}
+    ids, past, tokens = np.array([question["prompt"]]), empty_past(session), []
     for step in range(question["new_tokens"]):
         outputs = run(session, {"input_ids": ids, "use_cache_branch": np.array([step > 0]), **shared, **past})
-        tokens.append(int(outputs["logits"][0, -1].argmax()))
+        tokens.append(greedy(question, outputs["logits"], step))
         if tokens[-1] == question["end"]:
             break
         past |= {
@@ -86,14 +93,17 @@ def translated(question: dict[str, Any]) -> list[int]:
     return tokens
 
 
-ANSWERS = {"text-generation": generated, "text2text-generation": translated}
+def answer_to(question: dict[str, Any]) -> list[float] | list[int]:
+    if "new_tokens" not in question:
+        return numbers(question)
+    return decoded(question) if question["is_encoder_decoder"] else generated(question)
 
 
 def main() -> None:
     for line in sys.stdin:
         question = json.loads(line)
         try:
-            answer: dict[str, Any] = {"values": ANSWERS.get(question["task"], numbers)(question)}
+            answer: dict[str, Any] = {"values": answer_to(question)}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"[:300]}
         print(json.dumps({"id": question["id"], **answer}), flush=True)

@@ -40,20 +40,19 @@ def with_optimum(question: dict[str, Any], suffix: str) -> list[float]:
     import torch
     from optimum import onnxruntime as optimum_onnxruntime
 
-    task, repo = question["task"], question["repo"]
-    options: dict[str, Any] = {"subfolder": "onnx"}
-    if task == "text2text-generation":
-        options |= {
-            "encoder_file_name": f"encoder_model{suffix}.onnx",
-            "decoder_file_name": f"decoder_model_merged{suffix}.onnx",
-        }
-    else:
-        options["file_name"] = f"model{suffix}.onnx"
-    model = getattr(optimum_onnxruntime, question["class"]).from_pretrained(repo, **options)
+    # With `subfolder="onnx"` optimum 0.1.0 would look for generation_config.json there, and do without.
+    options: dict[str, Any] = {"file_name": f"model{suffix}.onnx"}
+    if question.get("is_encoder_decoder"):
+        # Beside a merged decoder that is named, it would load the decoder with past of fp32.
+        files = {"encoder": "encoder_model", "decoder": "decoder_model", "decoder_with_past": "decoder_with_past_model"}
+        options = {f"{part}_file_name": f"{name}{suffix}.onnx" for part, name in files.items()} | {"use_merged": False}
+        options = options if suffix else {}
+    model = getattr(optimum_onnxruntime, question["class"]).from_pretrained(question["repo"], **options)
     inputs = {name: torch.tensor(values) for name, values in question["inputs"].items()}
     if "new_tokens" in question:
-        tokens = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=question["new_tokens"])
-        return tokens[0, question["given"] :].tolist()
+        wanted = {"do_sample": False, "num_beams": 1, "max_new_tokens": question["new_tokens"], **question["options"]}
+        tokens, prompt = model.generate(**inputs, **wanted)[0].tolist(), question["prompt"]
+        return tokens[len(prompt) :] if tokens[: len(prompt)] == prompt else tokens
     outputs = model(**inputs)
     return outputs[question["output"]].reshape(-1).tolist()
 

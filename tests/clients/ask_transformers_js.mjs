@@ -29,8 +29,10 @@ async function answer(question) {
   const model = await loaded(question);
   const inputs = await encoded(question);
   if (question.new_tokens) {
-    const tokens = await model.generate({ ...inputs, max_new_tokens: question.new_tokens, do_sample: false });
-    return Array.from(tokens.data, Number).slice(question.given);
+    const wanted = { max_new_tokens: question.new_tokens, do_sample: false, ...question.options };
+    const tokens = Array.from((await model.generate({ ...inputs, ...wanted })).data, Number);
+    const prompted = question.prompt.every((token, place) => tokens[place] === token);
+    return prompted ? tokens.slice(question.prompt.length) : tokens;
   }
   const outputs = await model(inputs);
   return Array.from(outputs[question.output].data, Number);

@@ -154,6 +154,17 @@ def test_a_new_repository_is_made_and_gets_everything_in_one_commit(
     assert TOKEN not in done.stdout + done.stderr
 
 
+def test_the_card_of_a_recogniser_without_a_decoder_loads_it_as_ctc(
+    hub: HubServer, tmp_path: Path, publish: Publish
+) -> None:
+    folder = tmp_path / "speech"
+    result = make_artifact(folder)
+    result.model.task = "automatic-speech-recognition"
+    write_result(folder, result)
+    assert publish(folder).returncode == 0
+    assert "ORTModelForCTC.from_pretrained" in files_of(hub)["README.md"].decode()
+
+
 def test_the_rest_of_the_card_and_of_the_repository_stays(hub: HubServer, artifact: Path, publish: Publish) -> None:
     hub.add_repository(REPO, {"README.md": CARD.encode(), "notes.txt": b"kept", "onnx/other.onnx": b"kept"})
     assert publish(artifact).returncode == 0
@@ -217,10 +228,22 @@ def test_a_model_s_own_repository_keeps_its_own_configuration(hub: HubServer, tm
     result.model.source = "team/model"
     write_result(folder, result)
     hub.add_repository("team/model", {"config.json": b"its own"})
-    assert publish(folder, repo="team/model").returncode == 0
+    assert "keep    config.json" in publish(folder, repo="team/model").stdout
     files = files_of(hub, repo="team/model")
     assert files["config.json"] == b"its own"
     assert files["onnx/model.onnx"] == (folder / "onnx/model.onnx").read_bytes()
+
+
+def test_what_the_export_made_for_clients_joins_the_model_s_own_repository(
+    hub: HubServer, tmp_path: Path, publish: Publish
+) -> None:
+    folder = tmp_path / "sentiment"
+    result = make_artifact(folder)
+    result.model.source = "team/model"
+    write_result(folder, result)
+    hub.add_repository("team/model", {"tokenizer_config.json": b"its own"})
+    assert "add     config.json" in publish(folder, repo="team/model").stdout
+    assert files_of(hub, repo="team/model")["config.json"] == (folder / "config.json").read_bytes()
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from onnx_export_action.export.outcome import (
     installed_packages,
 )
 from onnx_export_action.export.patches import patches_for
-from onnx_export_action.export.source import companion_files
+from onnx_export_action.export.source import PREPROCESSOR_CONFIG, companion_files, preprocessor_config
 from onnx_export_action.onnx_config.base import OnnxConfig, PatchingSpec
 from onnx_export_action.project.manifest import FileRecord, OnnxFileRecord, sha256_of
 from onnx_export_action.project.plan import TORCHSCRIPT, Job
@@ -279,7 +279,10 @@ def _copy_companions(job: Job, folder: Path) -> list[FileRecord]:
         shutil.copyfile(path, folder / name)
     if "tokenizer_config.json" in files and not (folder / "tokenizer.json").exists():
         _convert_tokenizer(job, folder)
-    names = sorted(name for name in {*files, "tokenizer.json"} if (folder / name).is_file())
+    preprocessor = preprocessor_config(files["processor_config.json"]) if "processor_config.json" in files else None
+    if preprocessor is not None and PREPROCESSOR_CONFIG not in files:
+        (folder / PREPROCESSOR_CONFIG).write_text(preprocessor, encoding="utf-8")
+    names = sorted(name for name in {*files, "tokenizer.json", PREPROCESSOR_CONFIG} if (folder / name).is_file())
     return [
         FileRecord(path=name, bytes=(folder / name).stat().st_size, sha256=sha256_of(folder / name)) for name in names
     ]

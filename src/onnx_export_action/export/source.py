@@ -31,6 +31,9 @@ _HUB_TIMEOUT_SECONDS = 20.0
 _RETRY_SECONDS = (1.0, 2.0, 4.0)
 _LONGEST_WAIT_SECONDS = 60
 
+PREPROCESSOR_CONFIG = "preprocessor_config.json"
+_PREPROCESSOR_PARTS = ("feature_extractor", "image_processor")  # in processor_config.json
+
 # Tokenizer, processor and generation files that belong beside the ONNX files, copied byte for byte.
 COMPANION_NAMES = (
     "config.json",
@@ -53,7 +56,7 @@ COMPANION_NAMES = (
     "entity_vocab.json",
     "chat_template.jinja",
     "chat_template.json",
-    "preprocessor_config.json",
+    PREPROCESSOR_CONFIG,
     "processor_config.json",
     "image_processor_config.json",
     "feature_extractor_config.json",
@@ -323,6 +326,28 @@ def companion_files(folder: Path) -> dict[str, Path]:
                 hint="replace the link by the file",
             )
     return found
+
+
+def preprocessor_config(processor_config: Path) -> str | None:
+    """The text of ``preprocessor_config.json`` for a processor that transformers 5 saved as one file.
+
+    transformers.js 4.3 and transformers 4 read the feature extractor or image processor from there alone, as
+    transformers 4 wrote it; 5 nests it in ``processor_config.json``. Can go when transformers.js reads the nested form.
+    None where the file holds neither part, or cannot be read.
+    """
+    if processor_config.stat().st_size > _MAX_CONFIG_BYTES:
+        return None
+    try:
+        processor = json.loads(processor_config.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    parts = [processor.get(key) for key in _PREPROCESSOR_PARTS] if isinstance(processor, dict) else []
+    written = {key: value for part in parts if isinstance(part, dict) for key, value in part.items()}
+    if not written:
+        return None
+    if "processor_class" in processor:
+        written["processor_class"] = processor["processor_class"]
+    return json.dumps(written, indent=2, sort_keys=True) + "\n"
 
 
 def _first_line(error: BaseException) -> str:

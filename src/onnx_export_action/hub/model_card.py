@@ -78,18 +78,25 @@ def _lines(result: TargetResult, files: Sequence[FileResult], repo: str) -> Iter
     yield ""
     yield f"Made with {versions or 'unknown versions'}."
     yield ""
-    yield from _python(task, files[0].path, repo)
+    yield from _python(_optimum_class(task, files), files[0].path, repo)
     if task in _PIPELINES:
         yield from _javascript(task, files, repo)
     if any(output.name == "sentence_embedding" for file in files for output in file.outputs):
         yield from _sentence_transformers(repo)
 
 
-def _python(task: str, path: str, repo: str) -> Iterator[str]:
+def _optimum_class(task: str, files: Sequence[FileResult]) -> str | None:
+    """The class of optimum.onnxruntime; a recogniser of speech without a decoder is of the kind of wav2vec2."""
+    if task == "automatic-speech-recognition" and not any("decoder" in file.path for file in files):
+        return "ORTModelForCTC"
+    return _OPTIMUM.get(task)
+
+
+def _python(class_name: str | None, path: str, repo: str) -> Iterator[str]:
     yield "```python"
-    if task in _OPTIMUM:
-        yield f"from optimum.onnxruntime import {_OPTIMUM[task]}"
-        yield f'model = {_OPTIMUM[task]}.from_pretrained("{repo}")'
+    if class_name is not None:
+        yield f"from optimum.onnxruntime import {class_name}"
+        yield f'model = {class_name}.from_pretrained("{repo}")'
     else:
         yield "import onnxruntime"
         yield "from huggingface_hub import hf_hub_download"

@@ -114,8 +114,6 @@ def publish(
     from huggingface_hub import HfApi
 
     files, notes = proven_files(folder, result)
-    if result.model.source == destination.repo:  # its own configuration and tokenizer are there
-        files = [file for file in files if file.path.startswith("onnx/") or file.path == "manifest.json"]
     api = HfApi(token=token_for(destination.repo, token), library_name="onnx-export-action")
     publisher = _Publisher(api, files, result, destination)
     publication = publisher.plan_only() if dry_run else publisher.carry_out()
@@ -223,6 +221,7 @@ class _Publisher:
             small = file.local.read_bytes() if file.size <= _SMALL_BYTES else None
             there = remote.hashes.get(file.path)
             same = there is not None and there in (file.sha256, git_blob_sha1(small) if small is not None else None)
+            same |= there is not None and self._is_its_own(file)
             steps.append(Step("keep" if same else "update" if there else "add", file.path, file.size))
             if not same:
                 source = small if small is not None else str(file.local)
@@ -233,6 +232,14 @@ class _Publisher:
             steps.append(Step("add" if remote.card is None else "update", CARD_NAME, len(content)))
             additions.append(CommitOperationAdd(path_in_repo=CARD_NAME, path_or_fileobj=content))
         return steps, additions
+
+    def _is_its_own(self, file: ProvenFile) -> bool:
+        """Whether the file is a copy of the model's own: its repository may have a newer one.
+
+        One that is missing there was made by the export, as transformers.js needs a tokenizer.json.
+        """
+        is_ours = file.path.startswith("onnx/") or file.path == "manifest.json"
+        return self._result.model.source == self._destination.repo and not is_ours
 
     def _new_card(self, remote: _Remote) -> str:
         published = {file.path for file in self._files}
