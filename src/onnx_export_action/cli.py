@@ -22,7 +22,7 @@ from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.installing import require_writable_file, write_file
 from onnx_export_action.policy import comparable, exit_code_of
 from onnx_export_action.progress import printable, progress_display
-from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS
+from onnx_export_action.project.variants import FLOAT32_VARIANTS, REFERENCE_VARIANT, VARIANTS
 from onnx_export_action.results import ExitCode, FailOn, Stage, TargetResult, encode, read_result, result_schema
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ def _chosen(targets: Sequence[Target], names: tuple[str, ...]) -> list[Target]:
     type=click.Choice(VARIANTS),
     default=(REFERENCE_VARIANT,),
     show_default=True,
-    help="Precision; may be repeated. fp32 is always made: the others are made from it.",
+    help="Precision or graph optimisation level; may be repeated. fp32 is always made: the others are made from it.",
 )
 @click.option(
     "--high-precision",
@@ -397,6 +397,8 @@ def _kept_nodes(written: Sequence[str], variants: Sequence[str]) -> dict[str, li
         variant, _, nodes = one.partition("=")
         if variant not in variants or not nodes:
             raise click.UsageError(f"--high-precision {one}: write VARIANT=NODES, of a variant that --variant names")
+        if variant in FLOAT32_VARIANTS:
+            raise click.UsageError(f"--high-precision {one}: all nodes of {variant} are in float32")
         kept.setdefault(variant, []).extend(nodes.split(","))
     return kept
 

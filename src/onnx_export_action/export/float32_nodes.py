@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from onnx_export_action.export.graph import graph_nodes
+from onnx_export_action.project.variants import OPTIMISATION_LEVELS, variant_path
 
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
 _QUANTISED = {
@@ -18,10 +19,15 @@ _QUANTISED = {
 
 
 def candidates(folder: Path, paths: Sequence[str], variant: str) -> list[str]:
-    """Patterns of what could stay in float32: nodes whose weights the variant quantises; of 16-bit ones, operators."""
+    """Patterns of what could stay in float32: nodes whose weights the variant quantises; of 16-bit ones, operators.
+
+    ``paths`` are those of the fp32 files, relative to ``folder``. A graph optimisation level has operators of its own:
+    they are those of its file, which must lie there already.
+    """
     found: dict[str, None] = {}
     for path in paths:
-        graph = onnx.load(folder / path, load_external_data=False).graph
+        read = variant_path(path, variant) if variant in OPTIMISATION_LEVELS else path
+        graph = onnx.load(folder / read, load_external_data=False).graph
         weights = {tensor.name for tensor in graph.initializer}
         for node in graph_nodes(graph):
             quantised = _QUANTISED.get(variant)

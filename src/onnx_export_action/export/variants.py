@@ -13,6 +13,7 @@ https://github.com/huggingface/transformers.js/blob/main/scripts/quantize.py, bu
   processors without VNNI saturate (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
 - q4: 4-bit weights of products in blocks of 32, symmetric; q4f16: the rest in float16 like fp16.
 - bnb4: 4-bit weights of products in blocks of 64, NormalFloat (https://arxiv.org/abs/2305.14314).
+- O1, O2, O3, O4: graph optimisation levels (:mod:`onnx_export_action.export.optimisation`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -39,6 +41,7 @@ from onnx_export_action import __version__
 from onnx_export_action.errors import ExportError
 from onnx_export_action.export.graph import Weight, WeightlessGraph, graph_nodes, set_metadata, write_graph
 from onnx_export_action.export.merging import merge_decoders
+from onnx_export_action.export.optimisation import optimised
 from onnx_export_action.project.manifest import OnnxFileRecord
 from onnx_export_action.project.variants import MASK_FILL, variant_path
 from onnx_export_action.results import Stage
@@ -61,8 +64,7 @@ def make_variant(path: Path, variant: str, kept: Iterable[str] = ()) -> Weightle
     Raises:
         ExportError: ONNX Runtime's tool cannot make it.
     """
-    model = onnx.load(path)
-    source = _Source(path, model, _matching(model, kept))
+    source = _Source(path, list(kept))
     try:
         with _quiet():
             made = _MAKERS[variant](source)
@@ -129,11 +131,19 @@ def _write(folder: Path, file: OnnxFileRecord, variant: str, graph: WeightlessGr
 
 @dataclass(frozen=True)
 class _Source:
-    """An fp32 file, and the names of its nodes that stay as they are."""
+    """An fp32 file, and patterns of its nodes that stay as they are."""
 
     path: Path
-    model: onnx.ModelProto
-    kept: list[str]
+    patterns: list[str]
+
+    @cached_property
+    def model(self) -> onnx.ModelProto:
+        return onnx.load(self.path)
+
+    @cached_property
+    def kept(self) -> list[str]:
+        """The names of the nodes that stay as they are; asked for before a tool renames nodes of ``model``."""
+        return _matching(self.model, self.patterns)
 
 
 def _matching(model: onnx.ModelProto, patterns: Iterable[str]) -> list[str]:
@@ -330,12 +340,9 @@ def _q8(source: _Source) -> onnx.ModelProto:
 
 
 def _q4(source: _Source) -> onnx.ModelProto:
+    kept = source.kept
     quantizer = MatMulNBitsQuantizer(
-        _products_only(source),
-        bits=4,
-        block_size=_Q4_BLOCK,
-        is_symmetric=True,
-        nodes_to_exclude=source.kept,
+        _products_only(source), bits=4, block_size=_Q4_BLOCK, is_symmetric=True, nodes_to_exclude=kept
     )
     quantizer.process()
     made: onnx.ModelProto = quantizer.model.model
@@ -347,9 +354,8 @@ def _q4f16(source: _Source) -> onnx.ModelProto:
 
 
 def _bnb4(source: _Source) -> onnx.ModelProto:
-    quantizer = MatMulBnb4Quantizer(
-        _products_only(source), MatMulBnb4Quantizer.NF4, _BNB4_BLOCK, nodes_to_exclude=source.kept
-    )
+    kept = source.kept
+    quantizer = MatMulBnb4Quantizer(_products_only(source), MatMulBnb4Quantizer.NF4, _BNB4_BLOCK, nodes_to_exclude=kept)
     quantizer.process()
     made: onnx.ModelProto = quantizer.model.model
     return made
@@ -362,6 +368,23 @@ def _products_only(source: _Source) -> onnx.ModelProto:
     return source.model
 
 
+def _o1(source: _Source) -> onnx.ModelProto:
+    return optimised(source.path, fused=False, approximated=False)
+
+
+def _o2(source: _Source) -> onnx.ModelProto:
+    return optimised(source.path, fused=True, approximated=False)
+
+
+def _o3(source: _Source) -> onnx.ModelProto:
+    return optimised(source.path, fused=True, approximated=True)
+
+
+def _o4(source: _Source) -> onnx.ModelProto:
+    model = _o3(source)
+    return _in_float16(model, _matching(model, source.patterns))
+
+
 _MAKERS: Mapping[str, Callable[[_Source], onnx.ModelProto]] = {
     "fp16": _fp16,
     "bf16": _bf16,
@@ -371,6 +394,10 @@ _MAKERS: Mapping[str, Callable[[_Source], onnx.ModelProto]] = {
     "q4": _q4,
     "q4f16": _q4f16,
     "bnb4": _bnb4,
+    "O1": _o1,
+    "O2": _o2,
+    "O3": _o3,
+    "O4": _o4,
 }
 
 

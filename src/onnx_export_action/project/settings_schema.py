@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
-from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS
+from onnx_export_action.project.variants import FLOAT32_VARIANTS, VARIANTS
 from onnx_export_action.results import FailOn
 
 Schema: TypeAlias = dict[str, Any]
@@ -149,7 +149,8 @@ def _target_keys() -> dict[str, Schema]:
             "default": "auto",
         },
         "variants": {
-            "description": "Precisions to make. fp32 is always made: the others are made from it.",
+            "description": "Precisions and graph optimisation levels to make. fp32 is always made: the others are made "
+            "from it.",
             "type": "array",
             "minItems": 1,
             "uniqueItems": True,
@@ -161,7 +162,7 @@ def _target_keys() -> dict[str, Schema]:
             "type": "object",
             "minProperties": 1,
             "additionalProperties": False,
-            "properties": {variant: _kept_nodes() for variant in VARIANTS if variant != REFERENCE_VARIANT},
+            "properties": {variant: _kept_nodes() for variant in VARIANTS if variant not in FLOAT32_VARIANTS},
         },
         "shapes": {
             "description": "Further sizes to validate: a shape argument, and one size or a list of them.",

@@ -6,8 +6,11 @@ from pathlib import PurePosixPath
 
 REFERENCE_VARIANT = "fp32"
 
+OPTIMISATION_LEVELS = ("O1", "O2", "O3", "O4")
+"""Variants whose graph is another; O4 is in float16."""
+
 # How transformers.js (https://huggingface.co/docs/transformers.js/guides/dtypes) finds a file by its dtype; it knows no
-# bf16.
+# bf16 and no levels. sentence-transformers names the files of levels so.
 _SUFFIXES = {
     REFERENCE_VARIANT: "",
     "fp16": "_fp16",
@@ -18,11 +21,16 @@ _SUFFIXES = {
     "q4": "_q4",
     "q4f16": "_q4f16",
     "bnb4": "_bnb4",
+    **{level: f"_{level}" for level in OPTIMISATION_LEVELS},
 }
 VARIANTS = tuple(_SUFFIXES)
 """Every variant; all but the first are made from the first one's files."""
 
-TRANSFORMERS_JS_DTYPES = frozenset(VARIANTS) - {"bf16"}
+FLOAT32_VARIANTS = frozenset({REFERENCE_VARIANT, "O1", "O2", "O3"})
+EXACT_VARIANTS = FLOAT32_VARIANTS - {"O3"}
+"""Variants that compute the model's own formulas in float32: the tolerance of the fp32 file holds for them."""
+
+TRANSFORMERS_JS_DTYPES = frozenset(VARIANTS) - {"bf16", *OPTIMISATION_LEVELS}
 
 MASK_FILL = 30_000.0
 """What float16 files have for the lowest float32, with which masks rule positions out.

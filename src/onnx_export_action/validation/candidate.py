@@ -244,7 +244,8 @@ class _Check:
         }
         self._exact = {name: tolerance_of(name, user, record) for name, record in self._outputs.items()}
         self._demands = {
-            name: demands(file.variant, self._declared(name, user), record) for name, record in self._outputs.items()
+            name: demands(file.variant, self._declared(name, user), self._exact[name], record)
+            for name, record in self._outputs.items()
         }
         self._metrics = {
             name: OutputMetrics(self._tolerance(name, user, record), counts_argmax="logits" in name)
@@ -466,7 +467,7 @@ class _Check:
 
     def _token_tolerance(self) -> Tolerance:
         tolerance = self._metrics["logits"].tolerance
-        return tolerance if self._asked.variant == REFERENCE_VARIANT else token_tolerance(tolerance)
+        return token_tolerance(self._asked.variant, tolerance)
 
     def _empty_past(self, batch: int) -> Arrays:
         record = self._records[0]

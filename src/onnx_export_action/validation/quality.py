@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from onnx_export_action.project.plan import OutputTolerance
+from onnx_export_action.project.variants import EXACT_VARIANTS
 from onnx_export_action.results import OutputResult, QualityResult
 from onnx_export_action.validation.records import OutputRecord, PrecisionCost
 from onnx_export_action.validation.tolerance import DEFAULT_RTOL, Tolerance
@@ -17,14 +18,14 @@ from onnx_export_action.validation.tolerance import DEFAULT_RTOL, Tolerance
 # Decibels that a variant must keep in any case: below, its noise is as large as what it says. At 6 dB noise has half
 # the size of the signal and the cosine is 0.89; the 4-bit MiniLM keeps 11 dB, the 8-bit one 14 dB.
 _LOWEST_DB = {
-    "fp16": 30.0,
+    **dict.fromkeys(("O3", "O4", "fp16"), 30.0),
     "bf16": 20.0,
     **dict.fromkeys(("int8", "uint8", "q8"), 9.0),
     **dict.fromkeys(("q4", "q4f16", "bnb4"), 6.0),
 }
 # Decibels that a file may lose beyond what PyTorch loses. Measured over 9 architectures: 1 at most for what rounds
 # weights, 3 for float16, whose kernels round at other places than PyTorch's; a case alone may lose more.
-_SLACK_DB = {"fp16": 9.0}
+_SLACK_DB = {"fp16": 9.0, "O4": 9.0}
 _USUAL_SLACK_DB = 4.0
 # The largest of many errors varies more than their mean: measured up to 1.5 times PyTorch's.
 _ELEMENT_FACTOR, _TOKEN_FACTOR = 4.0, 2.0
@@ -32,6 +33,8 @@ _ELEMENT_FACTOR, _TOKEN_FACTOR = 4.0, 2.0
 
 def element_tolerance(variant: str, declared: OutputTolerance, exact: Tolerance, record: OutputRecord) -> Tolerance:
     """How far one element of a variant's output may be off; ``exact`` is the tolerance of the fp32 file."""
+    if variant in EXACT_VARIANTS:
+        return _declared_or(exact, declared)
     cost = record.costs.get(variant)
     if cost is not None:
         largest, source = _ELEMENT_FACTOR * cost.max_abs, "calibrated"
@@ -45,20 +48,32 @@ def element_tolerance(variant: str, declared: OutputTolerance, exact: Tolerance,
     )
 
 
-def token_tolerance(tolerance: Tolerance) -> Tolerance:
+def _declared_or(exact: Tolerance, declared: OutputTolerance) -> Tolerance:
+    if declared.atol is None and declared.rtol is None:
+        return exact
+    atol = exact.atol if declared.atol is None else declared.atol
+    return Tolerance(atol, exact.rtol if declared.rtol is None else declared.rtol, "declared")
+
+
+def token_tolerance(variant: str, tolerance: Tolerance) -> Tolerance:
     """Within this, two logits of a variant are a tie."""
+    if variant in EXACT_VARIANTS:
+        return tolerance
     scale = _TOKEN_FACTOR / _ELEMENT_FACTOR if tolerance.source == "calibrated" else 1.0
     return Tolerance(tolerance.atol * scale, tolerance.rtol, tolerance.source)
 
 
-def demands(variant: str, declared: OutputTolerance, record: OutputRecord) -> QualityResult | None:
-    """What a file of ``variant`` must keep of an output; None where nothing is asked of the whole."""
+def demands(variant: str, declared: OutputTolerance, exact: Tolerance, record: OutputRecord) -> QualityResult | None:
+    """What a file of ``variant`` must keep of an output; None where nothing is asked of the whole.
+
+    Where the precision costs as good as nothing, the noise that an fp32 file may have (``exact``) is allowed beside it.
+    """
     cost = _in_decibels(record.costs.get(variant), record.root_mean_square)
     least, source = declared.sqnr_db, "declared"
     if least is None and variant in _LOWEST_DB:
-        lowest = _LOWEST_DB[variant]
-        calibrated = -math.inf if cost is None else cost - _SLACK_DB.get(variant, _USUAL_SLACK_DB)
-        least, source = max((lowest, "default"), (calibrated, "calibrated"))
+        noisy = _in_decibels(record.costs.get(variant), record.root_mean_square, exact.rms or 0.0)
+        calibrated = -math.inf if noisy is None else noisy - _SLACK_DB.get(variant, _USUAL_SLACK_DB)
+        least, source = max((_LOWEST_DB[variant], "default"), (calibrated, "calibrated"))
     if least is None and declared.cosine is None and declared.agreement is None:
         return None
     return QualityResult(
@@ -70,11 +85,11 @@ def demands(variant: str, declared: OutputTolerance, record: OutputRecord) -> Qu
     )
 
 
-def _in_decibels(cost: PrecisionCost | None, root_mean_square: float) -> float | None:
+def _in_decibels(cost: PrecisionCost | None, root_mean_square: float, rounding: float = 0.0) -> float | None:
     """None where it is not known, or there is neither signal nor noise."""
     if cost is None or not cost.root_mean_square or not root_mean_square:
         return None
-    return 20.0 * math.log10(root_mean_square / cost.root_mean_square)
+    return 20.0 * math.log10(root_mean_square / math.hypot(cost.root_mean_square, rounding))
 
 
 def shortfall(output: OutputResult) -> str | None:

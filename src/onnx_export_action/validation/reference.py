@@ -22,7 +22,7 @@ from onnx_export_action.export.configuration import onnx_config_for
 from onnx_export_action.export.loading import load_model
 from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
 from onnx_export_action.project.plan import Job
-from onnx_export_action.project.variants import REFERENCE_VARIANT
+from onnx_export_action.project.variants import EXACT_VARIANTS
 from onnx_export_action.results import Stage
 from onnx_export_action.validation.calibration import calibrate
 from onnx_export_action.validation.cases import SAMPLES, Arrays, CaseSpec, GivenCase, axis_sizes, plan_cases
@@ -73,7 +73,7 @@ def make_reference(job: Job, folder: Path) -> Reference:
             record.pieces, record.blank = _pieces(model, job), _blank(model)
         if record.not_calibrated is not None:
             notes.append(f"tolerances of {name} are the default ones, not calibrated: {record.not_calibrated}")
-        asked = [variant for variant in job.variants if variant != REFERENCE_VARIANT]
+        asked = [variant for variant in job.variants if variant not in EXACT_VARIANTS]
         if asked:
             notes += measure_costs(model, component, record, asked, folder)
         record.generates = can_generate(component) or (from_encoder and name == DECODER)

@@ -8,6 +8,7 @@ them and, for 8 bits, of what they are multiplied with (:mod:`onnx_export_action
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -87,6 +88,22 @@ def _fp16(mode: SimulatedPrecision, func: Callable[..., Any], args: tuple[Any, .
     if not isinstance(result, torch.Tensor) or result.dtype is not torch.float32 or _is_view(result, args):
         return result
     return _in_float16(result)
+
+
+def _tanh_gelu(_: SimulatedPrecision, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """GELU by its tanh form (https://arxiv.org/abs/1606.08415, section 2), also where a model writes out its erf."""
+    if func.__name__ == "gelu":
+        return func(args[0], approximate="tanh")
+    if func.__name__ == "erf" and not kwargs:
+        number = args[0] * math.sqrt(2.0)
+        return torch.tanh(math.sqrt(2.0 / math.pi) * (number + 0.044715 * number**3))
+    return func(*args, **kwargs)
+
+
+def _tanh_gelu_in_float16(
+    mode: SimulatedPrecision, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    return _fp16(mode, lambda *given, **named: _tanh_gelu(mode, func, given, named), args, kwargs)
 
 
 def _is_view(result: torch.Tensor, arguments: tuple[Any, ...]) -> bool:
@@ -218,4 +235,6 @@ _ROUNDINGS: Mapping[str, Call] = {
     "q4": _four_bits(_q4),
     "q4f16": _four_bits(_q4, _fp16),
     "bnb4": _four_bits(_bnb4),
+    "O3": _tanh_gelu,
+    "O4": _tanh_gelu_in_float16,
 }
