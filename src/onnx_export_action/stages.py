@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,7 +60,7 @@ from onnx_export_action.project.other_libraries import (
 from onnx_export_action.project.plan import TORCHSCRIPT, Declaration, Job, LatencyBounds, OutputTolerance
 from onnx_export_action.project.sample_files import read_samples
 from onnx_export_action.project.settings import Target
-from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, variant_path
+from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, reference_path, variant_path
 from onnx_export_action.results import (
     Cause,
     FailOn,
@@ -639,6 +639,7 @@ def _candidate_file(file: OnnxFileRecord, folder: Path, job: Job) -> CandidateFi
         opset=file.opset,
         sha256=file.sha256,
         variant=file.variant,
+        exact=folder / reference_path(file.path, file.variant),
         declared=job.variant_tolerance.get(file.variant, {}),
         timed=len(job.variants) > 1,
     )
@@ -751,6 +752,13 @@ def _files_to_check(folder: Path) -> list[CandidateFile]:
     raise plan_error(f"{folder} holds no ONNX file of a known name", f"names: {names}")
 
 
+def _proven_original(file: CandidateFile, result: TargetResult) -> Path | None:
+    """The fp32 file that a variant was made from, if that is right itself: a damaged one proves nothing of it."""
+    name = reference_path(file.name, file.variant)
+    proven = any(one.path == name and one.verdict is Verdict.PASS for one in result.files)
+    return file.path.with_name(PurePosixPath(name).name) if proven else None
+
+
 def _check_files(
     job: Job, files: list[CandidateFile], workers: Workers, references: Path, result: TargetResult, progress: Progress
 ) -> None:
@@ -765,7 +773,7 @@ def _check_files(
     result.timings |= reference.timings
     for file in files:
         progress(f"checking {file.path.name} in ONNX Runtime")
-        candidate.ask(job, file, references)
+        candidate.ask(job, msgspec.structs.replace(file, exact=_proven_original(file, result)), references)
         checked = answer_of(candidate, file, _patience(sum(reference.timings.values())))
         result.files.append(checked.result)
         result.timings["runtime"] = result.timings.get("runtime", 0.0) + checked.seconds

@@ -193,6 +193,22 @@ def test_a_broken_variant_fails_and_says_why(
     assert "layer.1.attention.output.dense.weight" in broken.failure.message
 
 
+def test_a_broken_fp32_file_does_not_accuse_its_variants(
+    text_export: tuple[Path, TargetResult], checkpoint: CheckpointFactory, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(text_export[0], tmp_path / "bert"))
+    for other in (folder / "onnx").iterdir():
+        if other.name not in ("model.onnx", "model_quantized.onnx"):
+            other.unlink()
+    model = onnx.load(folder / "onnx/model.onnx")
+    (weight,) = (one for one in model.graph.initializer if one.name.startswith("bert.encoder.layer.1.output.dense.w"))
+    _set(weight, onnx.numpy_helper.to_array(weight) * np.float32(1.1))
+    onnx.save(model, folder / "onnx/model.onnx")
+    files = checked(large_bert(checkpoint), folder)
+    assert files["onnx/model.onnx"].verdict is Verdict.FAIL
+    assert files["onnx/model_quantized.onnx"].verdict is Verdict.PASS
+
+
 def test_a_declared_demand_that_a_variant_cannot_meet_fails_it_alone(
     checkpoint: CheckpointFactory, tmp_path: Path
 ) -> None:

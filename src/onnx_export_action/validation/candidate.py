@@ -22,7 +22,7 @@ from onnx_export_action.export.outcome import MERGED_DECODER, TORCHSCRIPT_SUFFIX
 from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.onnx_reader import Value
 from onnx_export_action.project.plan import OutputTolerance
-from onnx_export_action.project.variants import REFERENCE_VARIANT, reference_path, variant_path
+from onnx_export_action.project.variants import REFERENCE_VARIANT, variant_path
 from onnx_export_action.results import (
     AxisResult,
     CaseOutputResult,
@@ -256,9 +256,8 @@ class _Check:
 
     def _misstored(self) -> Failure | None:
         """Whether a variant's weights are not those of the fp32 file beside it."""
-        variant = self._asked.variant
-        exact = self._path.with_name(reference_path(self._path.name, variant))
-        if variant == REFERENCE_VARIANT or not exact.is_file():
+        exact = self._asked.exact
+        if self._asked.variant == REFERENCE_VARIANT or exact is None:
             return None
         problem = misstored_weights(self._path, exact)
         hint = "the file is damaged, or of another model: make it again"

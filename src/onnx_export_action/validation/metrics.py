@@ -82,25 +82,27 @@ def valid_positions(
     """Boolean array that broadcasts to ``output``, False at padded positions; None when nothing is padded.
 
     An output's axis belongs to a mask when both carry the same name; the last positions of a mask over past and new
-    tokens belong to an axis of new tokens alone. A row that a mask rules out whole is padding in every output.
+    tokens belong to an axis of new tokens alone. A row that a mask rules out whole (of a multiple choice: an answer
+    without a token) is padding in every output.
     """
     for name, mask in inputs.items():
-        if not name.endswith("attention_mask") or mask.ndim != 2 or mask.all():  # noqa: PLR2004 - (batch, length)
+        if not name.endswith("attention_mask") or mask.ndim < 2 or mask.all():  # noqa: PLR2004 - (batch, ..., length)
             continue
-        batch_name, length_name = input_axes.get(name, {}).get(0), input_axes.get(name, {}).get(1)
-        if length_name is None or axes.get(0) != batch_name:
+        *rows, length = range(mask.ndim)
+        names = input_axes.get(name, {})
+        if length not in names or [axes.get(axis) for axis in rows] != [names.get(axis) for axis in rows]:
             continue
         for axis, axis_name in axes.items():
-            if axis == 0 or axis_name not in (length_name, length_name.split("+")[-1].strip()):
+            if axis in rows or axis_name not in (names[length], names[length].split("+")[-1].strip()):
                 continue
-            valid = mask[:, -output.shape[axis] :] != 0
-            if valid.shape == (output.shape[0], output.shape[axis]):
+            valid = mask[..., -output.shape[axis] :] != 0
+            if valid.shape == (*output.shape[:length], output.shape[axis]):
                 shape = [1] * output.ndim
-                shape[0], shape[axis] = valid.shape
+                shape[:length], shape[axis] = output.shape[:length], output.shape[axis]
                 return valid.reshape(shape)
-        real_rows = np.asarray(mask.any(axis=1))
-        if not real_rows.all() and output.shape[0] == len(real_rows):
-            return real_rows.reshape([-1] + [1] * (output.ndim - 1))
+        real_rows = np.asarray(mask.any(axis=-1))
+        if not real_rows.all() and output.shape[:length] == real_rows.shape:
+            return real_rows.reshape(*real_rows.shape, *[1] * (output.ndim - length))
     return None
 
 

@@ -168,7 +168,8 @@ def _record_name(kind: type[msgspec.Struct], component: str) -> str:
 class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file to check. ``components`` names the reference records it must match: two for a merged decoder.
 
-    An ``opset`` of 0 is read from the file itself. ``declared`` is what the user declares of a variant, by output;
+    An ``opset`` of 0 is read from the file itself. ``exact`` is the proven fp32 file whose weights a variant must
+    store, None where there is none. ``declared`` is what the user declares of a variant, by output;
     ``timed`` asks for the time of a call.
     """
 
@@ -179,6 +180,7 @@ class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):
     opset: int = 0
     sha256: str | None = None
     variant: str = REFERENCE_VARIANT
+    exact: Path | None = None
     declared: dict[str, OutputTolerance] = {}
     timed: bool = False
 

@@ -200,3 +200,12 @@ def test_an_error_in_all_values_fails_though_each_is_within_its_own_tolerance() 
     assert comparison.element_margin == pytest.approx(0.2, rel=1e-3)
     assert comparison.margin == pytest.approx(2.0, rel=1e-3)
     assert not comparison.passed
+
+
+def test_an_answer_without_a_token_is_padding_of_a_multiple_choice() -> None:
+    axes = {"attention_mask": {0: "batch", 1: "choices", 2: "length"}}
+    mask = np.array([[[1, 1], [1, 0]], [[0, 0], [1, 1]]])
+    valid = valid_positions({"attention_mask": mask}, np.zeros((2, 2)), {0: "batch", 1: "choices"}, axes)
+    assert valid is not None
+    assert valid.tolist() == [[True, True], [False, True]]
+    assert valid_positions({"attention_mask": mask}, np.zeros((2, 3)), {0: "batch"}, axes) is None
