@@ -34,6 +34,7 @@ def optimised(path: Path, *, fused: bool, approximated: bool) -> onnx.ModelProto
     )
     model: onnx.ModelProto = optimizer.model
     _unfold_shared_weights(model.graph, onnx.load(path, load_external_data=False).graph)
+    _declare_types(model.graph)
     used = {"", *(node.domain for node in graph_nodes(model.graph))}
     domains = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]
@@ -59,3 +60,15 @@ def _unfold_shared_weights(graph: onnx.GraphProto, original: onnx.GraphProto) ->
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in (*transposes, *graph.node)]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _declare_types(graph: onnx.GraphProto) -> None:
+    """Say that fused operators give float32: onnx's inference, which the float16 tool goes by, knows none of them."""
+    declared = {value.name for value in (*graph.value_info, *graph.output)}
+    graph.value_info.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        for node in graph.node
+        if node.domain == "com.microsoft"
+        for name in node.output
+        if name and name not in declared
+    )

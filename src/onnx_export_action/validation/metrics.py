@@ -90,10 +90,16 @@ def valid_positions(
             continue
         *rows, length = range(mask.ndim)
         names = input_axes.get(name, {})
-        if length not in names or [axes.get(axis) for axis in rows] != [names.get(axis) for axis in rows]:
+        places = {axis_name: axis for axis, axis_name in axes.items()}
+        if length not in names or any(names.get(row) not in places for row in rows):
             continue
+        leading = [places[names[row]] for row in rows]
         for axis, axis_name in axes.items():
-            if axis in rows or axis_name not in (names[length], names[length].split("+")[-1].strip()):
+            if (
+                leading != rows
+                or axis in rows
+                or axis_name not in (names[length], names[length].split("+")[-1].strip())
+            ):
                 continue
             valid = mask[..., -output.shape[axis] :] != 0
             if valid.shape == (*output.shape[:length], output.shape[axis]):
@@ -101,8 +107,15 @@ def valid_positions(
                 shape[:length], shape[axis] = output.shape[:length], output.shape[axis]
                 return valid.reshape(shape)
         real_rows = np.asarray(mask.any(axis=-1))
-        if not real_rows.all() and output.shape[:length] == real_rows.shape:
-            return real_rows.reshape(*real_rows.shape, *[1] * (output.ndim - length))
+        if (
+            leading == sorted(leading)
+            and not real_rows.all()
+            and [output.shape[axis] for axis in leading] == list(real_rows.shape)
+        ):
+            shape = [1] * output.ndim
+            for axis in leading:
+                shape[axis] = output.shape[axis]
+            return real_rows.reshape(shape)
     return None
 
 

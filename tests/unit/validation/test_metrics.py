@@ -209,3 +209,11 @@ def test_an_answer_without_a_token_is_padding_of_a_multiple_choice() -> None:
     assert valid is not None
     assert valid.tolist() == [[True, True], [False, True]]
     assert valid_positions({"attention_mask": mask}, np.zeros((2, 3)), {0: "batch"}, axes) is None
+
+
+def test_a_text_without_a_token_is_padding_where_texts_are_columns() -> None:
+    axes = {"attention_mask": {0: "text_batch", 1: "length"}}
+    mask = np.array([[1, 1], [0, 0]])
+    valid = valid_positions({"attention_mask": mask}, np.zeros((3, 2)), {0: "image_batch", 1: "text_batch"}, axes)
+    assert valid is not None
+    assert valid.tolist() == [[True, False]]
