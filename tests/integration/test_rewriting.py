@@ -116,3 +116,89 @@ def test_a_row_written_wherever_a_mask_is_true(tmp_path: Path) -> None:
 
     inputs = (torch.randn(2, 3, 4),), (torch.randn(1, 9, 4),)
     assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+def test_experts_in_turn_that_some_token_chose(tmp_path: Path) -> None:
+    """As mixtures of experts loop in Python over those that were hit, whichever these are."""
+    weights = torch.randn(4, 3)
+
+    def compute(values: torch.Tensor) -> torch.Tensor:
+        chosen = torch.nn.functional.one_hot(values.abs().long() % 4, num_classes=4)
+        total = torch.zeros(values.shape[0], 3)
+        for expert in chosen.sum(0).gt(0).nonzero():
+            (tokens,) = torch.where(chosen[:, expert[0]])
+            total.index_add_(0, tokens, values[tokens, None] * weights[expert[0]])
+        return total
+
+    inputs = (torch.tensor([0.5, 0.7]),), (torch.tensor([3.1, 2.2, 1.5, 0.1, 3.9]),)
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0,), opset=18)
+
+
+def test_parts_as_long_as_the_input_says(tmp_path: Path) -> None:
+    weights = torch.randn(3, 4, 4)
+
+    def compute(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        lengths = torch.nn.functional.one_hot(index, num_classes=3).sum(0).tolist()
+        parts = values.split(lengths, dim=0)
+        return torch.cat([part @ weight for part, weight in zip(parts, weights, strict=True)])
+
+    inputs = [(torch.randn(rows, 4), torch.randint(0, 3, (rows,))) for rows in (5, 1, 9)]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0,), opset=18)
+
+
+def test_an_index_that_is_added_to_twice(tmp_path: Path) -> None:
+    def compute(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        return torch.ones(2, 3).index_add(1, index, values.T, alpha=0.5)
+
+    inputs = [(torch.randn(rows, 2), torch.randint(0, 3, (rows,))) for rows in (4, 1, 7)]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0,), opset=18)
+
+
+def test_repeated_as_often_as_a_length_says(tmp_path: Path) -> None:
+    def compute(values: torch.Tensor) -> torch.Tensor:
+        return torch.repeat_interleave(values[:, -1:], repeats=values.shape[1] % 4 + 1, dim=-2)
+
+    inputs = [(torch.randn(2, length, 3),) for length in (5, 3, 8)]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+def test_a_part_of_no_size(tmp_path: Path) -> None:
+    def compute(values: torch.Tensor) -> torch.Tensor:
+        empty, rest = values.split([0, 4], dim=-1)
+        return torch.cat((empty.view(values.shape[0], 1, values.shape[1], 0), rest.unsqueeze(1)), dim=-1)
+
+    inputs = (torch.randn(2, 5, 4),), (torch.randn(1, 3, 4),)
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+@pytest.mark.parametrize("join", [torch.cat, torch.stack])
+def test_rows_put_in_a_list_and_together_again(join: Compute, tmp_path: Path) -> None:
+    def compute(values: torch.Tensor) -> torch.Tensor:
+        return join(list(values * 2), dim=0)
+
+    inputs = [(torch.randn(rows, 3, 4),) for rows in (2, 1, 5)]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"), [((2, 3), (2, 3), 0, 1), ((1, 4), (1, 2), 0, 1), (3, 2, 1, (1, 2))]
+)
+def test_parts_folded_into_an_image_of_any_size(
+    kernel: object, stride: object, padding: int, dilation: object, tmp_path: Path
+) -> None:
+    window = {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+
+    def compute(image: torch.Tensor) -> torch.Tensor:
+        parts = torch.nn.functional.unfold(image, **window)
+        return torch.nn.functional.fold(parts * 2, image.shape[-2:], **window)
+
+    inputs = [(torch.randn(batch, 2, *sides),) for batch, sides in ((2, (6, 9)), (1, (8, 12)), (3, (7, 10)))]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 2, 3), opset=18)
+
+
+def test_attention_with_fewer_heads_of_keys(tmp_path: Path) -> None:
+    def compute(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.scaled_dot_product_attention(query, key, key + 1, is_causal=True, enable_gqa=True)
+
+    inputs = [(torch.randn(batch, 4, 6, 8), torch.randn(batch, 2, 6, 8)) for batch in (2, 1, 3)]
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 2), opset=18)

@@ -233,7 +233,9 @@ class _Model:
         self.outputs = [name for name, value in first.items() if self._depends(value, second.get(name))]
         wanted = [name for name in TASK_OUTPUTS.get(task, {}) if name in self.outputs]
         self.outputs = wanted if len(wanted) == len(TASK_OUTPUTS.get(task, {"": {}})) else self.outputs
-        if not all(self._matters(name, first) for name in COMPANIONS if name in facts.inputs):
+        # One subject alone matters: the outputs depend on it.
+        doubtful = [name for name in facts.inputs if name in COMPANIONS or len(facts.inputs) > 1]
+        if not all(self._matters(name, first) for name in doubtful):
             self.outputs = []
 
     def _sizes_that_run(self) -> dict[str, int]:

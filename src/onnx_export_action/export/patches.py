@@ -91,12 +91,14 @@ def _swinv2() -> list[PatchingSpec]:
     return _padding_of_any_size(swin.Swinv2PatchEmbeddings, swin.Swinv2PatchMerging, swin.Swinv2Layer)
 
 
+def _pad_patches(self: Any, pixels: torch.Tensor, height: Any, width: Any) -> torch.Tensor:
+    """Pad (batch, channels, height, width) to whole patches, by nothing where there are such."""
+    missing = (-width % self.patch_size[1], -height % self.patch_size[0])
+    return torch.nn.functional.pad(pixels, (0, missing[0], 0, missing[1]))
+
+
 def _padding_of_any_size(patches: type, pairs: type, windows: type) -> list[PatchingSpec]:
     """Functions that always pad, by as much as is missing, if that is nothing; ``windows`` then always cut it off."""
-
-    def pad_patches(self: Any, pixels: torch.Tensor, height: Any, width: Any) -> torch.Tensor:
-        missing = (-width % self.patch_size[1], -height % self.patch_size[0])
-        return torch.nn.functional.pad(pixels, (0, missing[0], 0, missing[1]))
 
     def pad_pairs(_: Any, features: torch.Tensor, height: Any, width: Any) -> torch.Tensor:
         return torch.nn.functional.pad(features, (0, 0, 0, width % 2, 0, height % 2))
@@ -106,7 +108,7 @@ def _padding_of_any_size(patches: type, pairs: type, windows: type) -> list[Patc
         return torch.nn.functional.pad(features, padding), (0, 0, 0, 1, 0, 1)
 
     return [
-        PatchingSpec(patches, "maybe_pad", pad_patches),
+        PatchingSpec(patches, "maybe_pad", _pad_patches),
         PatchingSpec(pairs, "maybe_pad", pad_pairs),
         PatchingSpec(windows, "maybe_pad", pad_windows),
     ]
@@ -154,6 +156,101 @@ def _selective_scan() -> list[PatchingSpec]:
 
     modules = (modeling_falcon_mamba, modeling_jamba, modeling_mamba, modeling_zamba)
     return [PatchingSpec(module, "mamba_selective_scan", selective_scan) for module in modules]
+
+
+@_for_type("dbrx")
+def _dbrx() -> list[PatchingSpec]:
+    """The loop over the experts that some token chose, which takes for granted that none chose one too many (5.23)."""
+    from transformers.models.dbrx.modeling_dbrx import DbrxExperts
+
+    def experts(
+        self: Any, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+    ) -> torch.Tensor:
+        tokens = hidden_states.reshape(-1, self.hidden_size)
+        total = torch.zeros_like(tokens)
+        parts = [
+            weight.view(-1, self.ffn_hidden_size, self.hidden_size)
+            for weight in (self.mlp.w1, self.mlp.v1, self.mlp.w2)
+        ]
+        for number in range(self.num_experts):
+            chosen = top_k_index == number
+            places = chosen.any(dim=-1).nonzero().squeeze(-1)
+            weights = (top_k_weights * chosen).sum(dim=-1)[places].unsqueeze(-1)
+            answer = self.mlp(tokens[places], *(part[number] for part in parts))
+            total = total.index_put((places,), answer * weights, accumulate=True)
+        return total.view(hidden_states.shape[0], -1, self.hidden_size)
+
+    return [PatchingSpec(DbrxExperts, "forward", experts)]
+
+
+@_for_type("encodec")
+def _encodec() -> list[PatchingSpec]:
+    """The last samples are cut off only if there are more than were given, which Python decides (``decode``, 5.23)."""
+    from transformers.models.encodec.modeling_encodec import EncodecModel
+
+    decode = EncodecModel.decode
+
+    def cut(
+        self: Any,
+        audio_codes: torch.Tensor,
+        audio_scales: Any,
+        padding_mask: torch.Tensor | None = None,
+        **rest: Any,
+    ) -> tuple[torch.Tensor]:
+        (sound,) = decode(self, audio_codes, audio_scales, None, **rest | {"return_dict": False})
+        return (sound if padding_mask is None else sound[..., : padding_mask.shape[-1]],)
+
+    return [PatchingSpec(EncodecModel, "decode", cut)]
+
+
+@_for_type("focalnet")
+def _focalnet() -> list[PatchingSpec]:
+    """As Swin V2, of which it has the patches alone."""
+    from transformers.models.focalnet.modeling_focalnet import FocalNetPatchEmbeddings
+
+    return [PatchingSpec(FocalNetPatchEmbeddings, "maybe_pad", _pad_patches)]
+
+
+@_for_type("radio")
+def _radio() -> list[PatchingSpec]:
+    """The larger side, and which side must be cut, are chosen in Python (``_interpolate_position_embedding``, 5.23)."""
+    from transformers.models.radio.modeling_radio import RadioPatchEmbeddings
+
+    def positions(self: Any, sides: tuple[Any, Any], dtype: torch.dtype) -> torch.Tensor:
+        height, width = (torch.as_tensor(side) for side in sides)
+        longer = torch.maximum(height, width)
+        grid = self.position_embedding.reshape(1, self.max_rows, self.max_cols, -1).permute(0, 3, 1, 2)
+        resized = torch.nn.functional.interpolate(grid.float(), size=(longer, longer), mode="bilinear")
+        return resized[..., : sides[0], : sides[1]].to(dtype).flatten(2).permute(0, 2, 1)
+
+    return [PatchingSpec(RadioPatchEmbeddings, "_interpolate_position_embedding", positions)]
+
+
+@_for_type("cpmant")
+def _cpmant() -> list[PatchingSpec]:
+    """The places of a text are counted in a Python list, as many as the traced one has (5.23)."""
+    from transformers.models.cpmant.modeling_cpmant import CpmAntModel
+
+    def mask(self: Any, ids: torch.Tensor, span: torch.Tensor, context: torch.Tensor, length: Any) -> torch.Tensor:
+        batch, size = ids.shape
+        places = torch.arange(size)
+        seen = (context[:, None, :] != 0) | ((context[:, :, None] == 0) & (places <= places.unsqueeze(-1)))
+        seen = seen & (span[:, None, :] == span[:, :, None])
+        from_the_end = torch.arange(size - self.prompt_length).flip(0)
+        known = torch.cat((torch.ones(batch, self.prompt_length).bool(), from_the_end < length[:, None]), dim=1)
+        return known.unsqueeze(2) & known.unsqueeze(1) & seen
+
+    return [PatchingSpec(CpmAntModel, "_prepare_attention_mask", mask)]
+
+
+@_for_type("xlstm")
+def _xlstm() -> list[PatchingSpec]:
+    """As Mamba."""
+    from transformers.models.xlstm.modeling_xlstm import xLSTMBackend
+
+    from onnx_export_action.export.recurrences import mlstm
+
+    return [PatchingSpec(xLSTMBackend, "forward", mlstm)]
 
 
 @_for_type("recurrent_gemma")

@@ -7,14 +7,21 @@ can be tested against the function that it replaces. What only ONNX' own operato
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from onnx_export_action.export import complex_numbers
 
 Function = Callable[..., Any]
+
+# Rows of tensors -> the tensor, and which row of it.
+_ROWS: WeakIdKeyDictionary = WeakIdKeyDictionary()
+# Tensors of places -> how many there could be.
+_ALL_PLACES: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 _REWRITTEN: dict[Any, Function] = {**complex_numbers.MAKING}
 
@@ -87,11 +94,158 @@ def _set_item(tensor: torch.Tensor, places: Any, value: Any) -> None:
     tensor[places] = value
 
 
+@_instead_of(torch.repeat_interleave, torch.Tensor.repeat_interleave)
+def _repeat_interleave(tensor: torch.Tensor, repeats: Any, dim: int | None = None, **kwargs: Any) -> torch.Tensor:
+    """``torch.repeat_interleave`` as often as a size says, which the tracer takes for a number an element."""
+    if dim is None or not (isinstance(repeats, torch.Tensor) and repeats.dim() == 0):
+        return torch.repeat_interleave(tensor, repeats, dim=dim, **kwargs)
+    axis = dim % tensor.dim()
+    sizes = [-1] * (tensor.dim() + 1)
+    sizes[axis + 1] = repeats
+    return tensor.unsqueeze(axis + 1).expand(sizes).flatten(axis, axis + 1)
+
+
+@_instead_of(torch.Tensor.index_add)
+def _index_add(tensor: torch.Tensor, dim: int, index: torch.Tensor, source: torch.Tensor, **kwargs: Any) -> Any:
+    """``tensor.index_add``, which the tracer's own translation gets wrong where an index occurs twice."""
+    if kwargs.get("alpha", 1) != 1:
+        source = source * kwargs["alpha"]
+    beside = [1] * source.dim()
+    beside[dim] = -1
+    return tensor.scatter_add(dim, index.reshape(beside).expand(source.shape), source)
+
+
+@_instead_of(torch.Tensor.index_add_)
+def _index_add_in_place(
+    tensor: torch.Tensor, dim: int, index: torch.Tensor, source: torch.Tensor, **kwargs: Any
+) -> Any:
+    """``tensor.index_add_``."""
+    return tensor.copy_(_index_add(tensor, dim, index, source, **kwargs))
+
+
+@_instead_of(torch.Tensor.nonzero)
+def _nonzero(tensor: torch.Tensor, **kwargs: Any) -> Any:
+    """``tensor.nonzero()``, which remembers how many places there are."""
+    places = tensor.nonzero(**kwargs)
+    if tensor.dim() == 1 and isinstance(places, torch.Tensor):
+        _ALL_PLACES[places] = tensor.shape[0]
+    return places
+
+
+@_instead_of(torch.Tensor.unbind, torch.unbind)
+def _unbind(tensor: torch.Tensor, dim: int = 0) -> Any:
+    """A Python loop over the places where something is: over all places, as a trace is of all inputs.
+
+    Experts are computed so, each that some token chose (``for expert_idx in expert_hit``); one that none chose adds
+    nothing.
+    """
+    if dim == 0 and tensor in _ALL_PLACES:
+        return [torch.tensor([place]) for place in range(_ALL_PLACES[tensor])]
+    rows = tensor.unbind(dim)
+    if dim == 0:
+        for place, row in enumerate(rows):
+            _ROWS[row] = tensor, place
+    return rows
+
+
+@_instead_of(torch.cat, torch.concat)
+def _cat(tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
+    """``torch.cat`` of a tensor's own rows, however many: LLaVA puts the images of a batch in a list and back."""
+    whole = _whole(tensors) if dim == 0 else None
+    return torch.cat(tensors, dim=dim, **kwargs) if whole is None else whole.flatten(0, 1)
+
+
+@_instead_of(torch.stack)
+def _stack(tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
+    """``torch.stack`` of a tensor's own rows."""
+    whole = _whole(tensors) if dim == 0 else None
+    return torch.stack(tensors, dim=dim, **kwargs) if whole is None else whole
+
+
+def _whole(rows: Any) -> torch.Tensor | None:
+    """The tensor that has these rows and no others, in this order."""
+    known = [_ROWS.get(row) for row in rows] if isinstance(rows, (list, tuple)) else []
+    if not known or known[0] is None:
+        return None
+    whole = known[0][0]
+    same = all(entry is not None and entry[0] is whole and entry[1] == place for place, entry in enumerate(known))
+    return whole if same and len(known) == int(whole.shape[0]) and whole.dim() > 1 else None
+
+
+@_instead_of(torch.Tensor.tolist)
+def _tolist(tensor: torch.Tensor) -> Any:
+    """``tensor.tolist()``, whose whole numbers remember where they come from."""
+    if tensor.dim() != 1 or tensor.is_floating_point() or tensor.dtype == torch.bool:
+        return tensor.tolist()
+    return [_Number(value, tensor[place]) for place, value in enumerate(tensor.tolist())]
+
+
+class _Number(int):
+    """A whole number that was read from a tensor, and that tensor."""
+
+    tensor: torch.Tensor
+
+    def __new__(cls, value: int, tensor: torch.Tensor) -> Self:
+        number = super().__new__(cls, value)
+        number.tensor = tensor
+        return number
+
+
+@_instead_of(torch.split, torch.Tensor.split, torch.functional.split)
+def _split(tensor: torch.Tensor, split_size_or_sections: Any, dim: int = 0, **kwargs: Any) -> Any:
+    """``torch.split`` into parts as long as a tensor says, as experts that are given their tokens one after another."""
+    sizes = kwargs.get("split_size", split_size_or_sections)
+    if not isinstance(sizes, list) or not all(isinstance(size, _Number) for size in sizes):
+        return torch.split(tensor, sizes, dim)
+    ends = torch.stack([size.tensor for size in sizes]).cumsum(0)
+    starts = torch.cat((torch.zeros(1, dtype=ends.dtype), ends))
+    first = tensor.transpose(0, dim)
+    return tuple(first[starts[number] : ends[number]].transpose(0, dim) for number in range(len(sizes)))
+
+
 @_instead_of(torch.eye)
 def _eye(n: Any, m: Any = None, *, dtype: torch.dtype | None = None, **_: Any) -> torch.Tensor:
     """``torch.eye`` of any type: ONNX Runtime (1.31) has no EyeLike of truth values."""
     columns = torch.arange(n if m is None else m)
     return (torch.arange(n).unsqueeze(1) == columns).to(dtype or torch.get_default_dtype())
+
+
+@_instead_of(functional.fold)
+def _fold(
+    parts: torch.Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> torch.Tensor:
+    """``fold`` to a size that the input says: a transposed convolution that puts each number where it belongs.
+
+    The tracer's own translation needs the size as a constant, and ONNX Runtime (1.31) has no Col2Im before opset 18.
+    """
+    pairs = (kernel_size, dilation, padding, stride)
+    kernel, gaps, margins, steps = (pair if isinstance(pair, (tuple, list)) else (pair, pair) for pair in pairs)
+    height, width = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    rows, columns = (
+        (size + 2 * margin - gap * (window - 1) - 1) // step + 1
+        for size, window, gap, margin, step in zip((height, width), kernel, gaps, margins, steps, strict=True)
+    )
+    window, channels = kernel[0] * kernel[1], int(parts.shape[-2]) // (kernel[0] * kernel[1])
+    weight = torch.eye(window).reshape(window, 1, *kernel).repeat(channels, 1, 1, 1)
+    numbers = parts.reshape(*parts.shape[:-1], rows, columns)
+    folded = functional.conv_transpose2d(numbers, weight, None, steps, 0, 0, channels, gaps)
+    below, beside = height + 2 * margins[0] - folded.shape[-2], width + 2 * margins[1] - folded.shape[-1]
+    padded = functional.pad(folded, (0, beside, 0, below))
+    return padded[..., margins[0] : margins[0] + height, margins[1] : margins[1] + width]
+
+
+@_instead_of(functional.scaled_dot_product_attention)
+def _attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """Attention with fewer heads of keys than of queries, which the tracer refuses: each as often as it is needed."""
+    if kwargs.pop("enable_gqa", False):
+        groups = int(query.shape[-3]) // int(key.shape[-3])
+        key, value = (
+            heads.unsqueeze(-3)
+            .expand(*heads.shape[:-2], groups, *heads.shape[-2:])
+            .reshape(*heads.shape[:-3], int(heads.shape[-3]) * groups, *heads.shape[-2:])
+            for heads in (key, value)
+        )
+    return functional.scaled_dot_product_attention(query, key, value, *args, **kwargs)
 
 
 @_instead_of(torch.cummax, torch.Tensor.cummax)

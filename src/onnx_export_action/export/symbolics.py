@@ -41,6 +41,8 @@ def register_missing_operators() -> None:
         torch.onnx.register_custom_op_symbolic(name, symbolic, _FIRST_OPSET)
     # The tracer's own translations begin at opsets 12 and 13, and the newest that is not too new wins.
     torch.onnx.register_custom_op_symbolic("aten::unfold", _unfold, 12)
+    for name in ("aten::reshape", "aten::view"):
+        torch.onnx.register_custom_op_symbolic(name, _reshape, 14)
     torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, 13)
     torch.onnx.register_custom_op_symbolic("aten::where", _where, 13)
     torch.onnx.register_custom_op_symbolic("aten::scaled_dot_product_attention", _attention, 14)
@@ -126,6 +128,16 @@ def _repeat_interleave(g: Any, tensor: Any, repeats: Any, axis: Any = None, outp
     return repeated
 
 
+def _reshape(g: Any, tensor: Any, shape: Any) -> Any:
+    """``reshape`` to a size of zero, where ONNX' own meaning of a zero is the size that was there.
+
+    Heads without rotary positions have such parts (GLM 5, Mistral Large 4).
+    """
+    sizes = symbolic_helper._unpack_list(shape) if symbolic_helper._is_packed_list(shape) else []
+    is_empty = any(symbolic_helper._maybe_get_const(size, "i") == 0 for size in sizes)
+    return symbolic_helper._reshape_helper(g, tensor, shape, allowzero=int(is_empty))
+
+
 @symbolic_helper.parse_args("v", "i", "i", "i")
 def _unfold(g: Any, tensor: Any, axis: int, size: int, step: int) -> Any:
     """``tensor.unfold``: all windows of an axis, at a new last axis; how time series become patches.
@@ -162,10 +174,10 @@ def _or(g: Any, one: Any, other: Any) -> Any:
     return g.op("BitwiseOr", one, other)
 
 
-def _where(g: Any, condition: Any, one: Any = None, other: Any = None, outputs: Any = None) -> Any:
+def _where(g: Any, condition: Any, one: Any = None, other: Any = None, _outputs: Any = None) -> Any:
     """``torch.where`` between truth values, which ONNX Runtime (1.31) has no Where for; the tracer's own for others."""
     if one is None or not all(_is_truth(value) for value in (one, other)):
-        return symbolic_opset13.where(g, condition, one, other, outputs)
+        return symbolic_opset13.where(g, condition, one, other, _outputs)
     return _chosen(g, condition, one, other)
 
 
