@@ -21,12 +21,14 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -163,11 +165,63 @@ class HubError(Exception):
         self.response = _json({"error": message}, status, {"X-Error-Message": message, **coded, **(headers or {})})
 
 
+class XetStore:
+    """Content-addressed storage in a folder, which the real Xet library writes to by itself (``local://``).
+
+    What it wrote is found by the SHA-256 that stands in a shard (its format is described at
+    https://huggingface.co/docs/xet/shard) and read back by the library, so a file that is not whole is not found.
+    """
+
+    _RECORD = 48  # the size of everything in a shard, in bytes
+    _LAST = b"\xff" * 32
+    _HAS_VERIFICATION, _HAS_SHA256 = 1 << 31, 1 << 30
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def address(self) -> str:
+        return f"local://{self.folder}"
+
+    def find(self, sha256: str) -> dict[str, bytes]:
+        """The content with this hash under its hash, or nothing."""
+        for shard in self.folder.rglob("shards/*.mdb"):
+            for file_hash, known, size in self._files(shard.read_bytes()):
+                if known == sha256:
+                    content = self._read(file_hash, size)
+                    return {sha256: content} if _sha256(content) == sha256 else {}
+        return {}
+
+    def _files(self, shard: bytes) -> Iterator[tuple[str, str, int]]:
+        """Each file's Xet hash, SHA-256 and size in bytes."""
+        place = self._RECORD
+        while shard[place : place + 32] != self._LAST:
+            file_hash = _xet_hex(shard[place : place + 32])
+            flags, count = struct.unpack_from("<II", shard, place + 32)
+            terms = [place + self._RECORD * (1 + number) for number in range(count)]
+            size = sum(struct.unpack_from("<I", shard, term + 36)[0] for term in terms)
+            place += self._RECORD * (1 + count * (2 if flags & self._HAS_VERIFICATION else 1))
+            if flags & self._HAS_SHA256:
+                yield file_hash, _xet_hex(shard[place : place + 32]), size
+                place += self._RECORD
+
+    def _read(self, file_hash: str, size: int) -> bytes:
+        import hf_xet
+
+        with tempfile.TemporaryDirectory() as name:
+            # A copy: the process that published may have its files open still, and locks them.
+            shutil.copytree(self.folder, f"{name}/store")
+            wanted = hf_xet.PyXetDownloadInfo(f"{name}/content", file_hash, size)
+            hf_xet.download_files([wanted], f"local://{name}/store", None, None, None)
+            return Path(f"{name}/content").read_bytes()
+
+
 class HubServer:
     """The Hub. Use it as a context manager, or call ``start`` and ``stop``."""
 
-    def __init__(self, *, page_size: int = 1000) -> None:
+    def __init__(self, *, page_size: int = 1000, xet: XetStore | None = None) -> None:
         self.page_size = page_size
+        self.xet = xet  # None: the client must send large files over plain HTTP
         self.repositories: dict[str, Repository] = {}
         self.accounts: dict[str, Account] = {}
         self.workflow_identity = ""  # what GitHub would say of the workflow that asks
@@ -213,11 +267,11 @@ class HubServer:
             "HF_ENDPOINT": self.endpoint,
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }
+        own |= {"HF_HUB_DISABLE_XET": "1"} if self.xet is None else {}
         return inherited | own | ({"HF_TOKEN": token} if token else {})
 
     # content
@@ -539,6 +593,13 @@ class HubServer:
             objects.append(answer)
         return _json({"transfer": "basic", "objects": objects})
 
+    def _xet_token(self, request: Request, repo_id: str, revision: str) -> Response:
+        """Where the client's Xet library may write, for an hour."""
+        self._commit(self._writable(request, repo_id), revision)
+        if self.xet is None:
+            raise HubError(404, "Sorry, we can't find the page you are looking for.")
+        return _json({"accessToken": "xet", "exp": int(time.time()) + 3600, "casUrl": self.xet.address})
+
     def _commit_operations(self, request: Request, repo_id: str, revision: str) -> Response:
         """All operations or none: every large file must have been uploaded, and the parent be the newest commit."""
         opens = request.query.get("create_pr") == "1"
@@ -560,9 +621,7 @@ class HubServer:
             elif key == "file":
                 changes[value["path"]] = base64.b64decode(value["content"])
             elif key == "lfsFile":
-                if value["oid"] not in self._stored_objects:
-                    raise HubError(400, f"LFS pointer pointed to a file that does not exist: {value['oid']}")
-                changes[value["path"]] = self._stored_objects[value["oid"]]
+                changes[value["path"]] = self._uploaded(value["oid"])
             else:
                 changes[value["path"]] = None
         branch = (
@@ -576,6 +635,13 @@ class HubServer:
         return _json(
             {"success": True, "commitOid": sha, "commitUrl": f"{url}/commit/{sha}", "hookOutput": "", **opened}
         )
+
+    def _uploaded(self, sha256: str) -> bytes:
+        if sha256 not in self._stored_objects and self.xet is not None:
+            self._stored_objects |= self.xet.find(sha256)
+        if sha256 not in self._stored_objects:
+            raise HubError(400, f"LFS pointer pointed to a file that does not exist: {sha256}")
+        return self._stored_objects[sha256]
 
     def _validate_yaml(self, request: Request) -> Response:
         return _json({"errors": [], "warnings": []})
@@ -624,6 +690,7 @@ ROUTES: list[tuple[tuple[str, ...], re.Pattern[str], Callable[..., Response]]] =
     (("POST",), re.compile(rf"{_API}/branch/{_REVISION}"), HubServer._create_branch),
     (("POST",), re.compile(rf"{_API}/tag/{_REVISION}"), HubServer._create_tag),
     (("POST",), re.compile(rf"{_API}/preupload/{_REVISION}"), HubServer._preupload),
+    (("GET",), re.compile(rf"{_API}/xet-write-token/{_REVISION}"), HubServer._xet_token),
     (("POST",), re.compile(rf"{_API}/commit/{_REVISION}"), HubServer._commit_operations),
     (("POST",), re.compile(rf"/{_REPO}\.git/info/lfs/objects/batch"), HubServer._lfs_batch),
     (("POST",), re.compile(r"/api/validate-yaml"), HubServer._validate_yaml),
@@ -655,6 +722,11 @@ def _git_hash(content: bytes) -> str:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _xet_hex(hash_bytes: bytes) -> str:
+    """A hash as Xet writes it: four numbers of 64 bits, the lowest byte first."""
+    return "".join(f"{number:016x}" for number in struct.unpack("<4Q", hash_bytes))
 
 
 def _is_lfs(path: str) -> bool:

@@ -29,7 +29,7 @@ from onnx_export_action.project.manifest import (
     write_manifest,
 )
 from onnx_export_action.results import CaseResult, FileResult, ModelInfo, TargetResult, Verdict, encode
-from tests.hub_server import Fault, HubServer
+from tests.hub_server import Fault, HubServer, XetStore
 
 REPO = "team/sentiment-onnx"
 TOKEN = "hf_writer"
@@ -373,6 +373,7 @@ FAULTS: dict[str, Callable[[], Fault]] = {
     "lost answer to the commit": lambda: Fault("/commit/", method="POST", drop_after=-1),
     "lost upload": lambda: Fault("", method="PUT", drop_after=-1),
     "refused upload": lambda: Fault("", method="PUT", status=503),
+    "xet refused": lambda: Fault("/xet-write-token/", status=500),
     "lost read": lambda: Fault("/paths-info/", drop_after=-1),
     "moved": lambda: Fault("/commit/", status=412),
     "conflict": lambda: Fault("/commit/", status=409),
@@ -387,6 +388,46 @@ def test_a_passing_fault_is_got_over(name: str, hub: HubServer, artifact: Path, 
     assert done.returncode == 0, done.stderr
     assert is_complete(files_of(hub), artifact)
     assert len(hub.repositories[REPO].commits) == 2
+
+
+@pytest.fixture
+def hub_with_xet(tmp_path: Path) -> Iterator[HubServer]:
+    with HubServer(xet=XetStore(tmp_path / "xet")) as server:
+        server.add_account(TOKEN, "writer", REPO)
+        server.add_repository(REPO, {"README.md": CARD.encode()})
+        yield server
+
+
+def publish_to(hub: HubServer, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("onnx-export"), "publish", folder, "--repo", REPO]
+    known = hub.environment(folder.parent / "home", token=TOKEN) | environment
+    return subprocess.run(command, env=known, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_large_files_go_through_xet_where_the_hub_has_it(hub_with_xet: HubServer, artifact: Path) -> None:
+    done = publish_to(hub_with_xet, artifact)
+    assert done.returncode == 0, done.stderr
+    assert is_complete(files_of(hub_with_xet), artifact)
+    assert hub_with_xet.requests("/lfs/") == []
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_where_xet_fails_the_files_go_over_http(status: int, hub_with_xet: HubServer, artifact: Path) -> None:
+    hub_with_xet.inject(Fault("/xet-write-token/", status=status, times=99))
+    done = publish_to(hub_with_xet, artifact)
+    assert done.returncode == 0, done.stderr
+    assert is_complete(files_of(hub_with_xet), artifact)
+    assert len(hub_with_xet.requests("/lfs/objects/batch")) == 1
+    assert len(hub_with_xet.repositories[REPO].commits) == 2
+
+
+def test_a_hub_that_takes_large_files_in_no_way_is_left_as_it_was(hub_with_xet: HubServer, artifact: Path) -> None:
+    hub_with_xet.inject(Fault("/xet-write-token/", status=404, times=99))
+    hub_with_xet.inject(Fault("/lfs/", status=403, times=99, message="LFS is switched off"))
+    done = publish_to(hub_with_xet, artifact)
+    assert done.returncode == 4
+    assert "the Hub answered 403: LFS is switched off" in done.stderr
+    assert files_of(hub_with_xet) == {"README.md": CARD.encode()}
 
 
 def test_somebody_else_s_commit_in_between_is_kept(hub: HubServer, artifact: Path, publish: Publish) -> None:
@@ -408,17 +449,17 @@ def test_a_storm_leaves_nothing_half_published_unproven_or_lost(tmp_path: Path) 
     """
     with ThreadPoolExecutor(STORM_HUBS) as threads:
         lanes = [range(first, STORM, STORM_HUBS) for first in range(STORM_HUBS)]
-        storms = [threads.submit(storm, tmp_path / str(lane.start), lane) for lane in lanes]
+        storms = [threads.submit(storm, tmp_path / str(lane.start), lane, lane.start % 2 == 1) for lane in lanes]
     outcomes = sum((one.result() for one in storms), Counter[str]())
     print(dict(outcomes))
     assert outcomes.total() == STORM
     assert outcomes["published"] > STORM / 4, outcomes
 
 
-def storm(place: Path, numbers: Iterable[int]) -> Counter[str]:
+def storm(place: Path, numbers: Iterable[int], has_xet: bool) -> Counter[str]:
     """Publish to a Hub of its own, once a number, and count how it ended."""
     outcomes = Counter[str]()
-    with HubServer() as hub:
+    with HubServer(xet=XetStore(place / "xet") if has_xet else None) as hub:
         hub.add_account(TOKEN, "writer", REPO)
         hub.add_repository(REPO, {"README.md": CARD.encode()})
         environment = hub.environment(place / "home", token=TOKEN)

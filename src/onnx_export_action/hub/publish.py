@@ -128,6 +128,7 @@ class _Publisher:
         self._result = result
         self._destination = destination
         self._sent = False
+        self._over_http = False
 
     def plan_only(self) -> Publication:
         """Say what would be done."""
@@ -155,8 +156,9 @@ class _Publisher:
                         f"{self._destination.repo} was not published to after {attempt} attempts: {again}",
                         "run it again: what arrived is not sent twice",
                     ) from again
-                time.sleep(min(again.wait or wait, _LONGEST_WAIT_SECONDS))
-                wait *= 2
+                if again.wait != 0:
+                    time.sleep(min(again.wait or wait, _LONGEST_WAIT_SECONDS))
+                    wait *= 2
         raise AssertionError
 
     def _attempt(self) -> Publication:
@@ -249,18 +251,43 @@ class _Publisher:
     def _upload(self, additions: list[CommitOperationAdd]) -> None:
         """Send the large files, and make sure that what was sent is what was proven."""
         destination = self._destination
-        self._api.preupload_lfs_files(
-            destination.repo,
-            additions,
-            revision=destination.revision,
-            create_pr=destination.create_pr,
-            free_memory=False,
-        )
+        with self._transport():
+            self._api.preupload_lfs_files(
+                destination.repo,
+                additions,
+                revision=destination.revision,
+                create_pr=destination.create_pr,
+                free_memory=False,
+            )
         proven = {file.path: file.sha256 for file in self._files}
         for addition in additions:
             wanted = proven.get(addition.path_in_repo)
             if wanted is not None and addition.upload_info.sha256.hex() != wanted:
                 raise publish_error(f"{addition.path_in_repo} was changed while it was published", "export it again")
+
+    @contextlib.contextmanager
+    def _transport(self) -> Iterator[None]:
+        """Xet, the client's own choice; plain HTTP (LFS) from the first failure on.
+
+        The client does not fall back by itself where a Hub of one's own or a proxy has no Xet, and what its Rust
+        library raises (OSError, RuntimeError) hides the status; over HTTP the Hub says what is wrong.
+        """
+        from huggingface_hub import constants
+        from huggingface_hub.errors import HfHubHTTPError
+
+        disabled = constants.HF_HUB_DISABLE_XET
+        constants.HF_HUB_DISABLE_XET = disabled or self._over_http
+        try:
+            yield
+        except HfHubHTTPError:
+            raise
+        except (OSError, RuntimeError, ValueError) as error:
+            if constants.HF_HUB_DISABLE_XET:
+                raise
+            self._over_http = True
+            raise _AgainError(f"the upload through Xet failed: {str(error).strip()[:300]}", wait=0) from error
+        finally:
+            constants.HF_HUB_DISABLE_XET = disabled
 
     def _verify(self, commit: str | None) -> None:
         """Read back that every file is there: a repository's .gitignore can keep the Hub from taking one."""
