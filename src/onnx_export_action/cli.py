@@ -22,7 +22,7 @@ from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.installing import require_writable_file, write_file
 from onnx_export_action.policy import comparable, exit_code_of
 from onnx_export_action.progress import printable, progress_display
-from onnx_export_action.project.variants import FLOAT32_VARIANTS, REFERENCE_VARIANT, VARIANTS
+from onnx_export_action.project.variants import FLOAT32_VARIANTS, REFERENCE_VARIANT, VARIANTS, variant_meant
 from onnx_export_action.results import ExitCode, FailOn, Stage, TargetResult, encode, read_result, result_schema
 
 if TYPE_CHECKING:
@@ -69,6 +69,16 @@ class ForUsers(click.Command):
 
 class _Commands(ForUsers, click.Group):
     """All commands."""
+
+
+class VariantName(click.Choice[str]):
+    """A variant; says what a misspelt one, or another tool's word for it, most likely means."""
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        """The message for a word that is no variant."""
+        meant = variant_meant(str(value))
+        hint = f" Did you mean {meant!r}?" if meant else ""
+        return super().get_invalid_choice_message(value, ctx) + hint
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -298,7 +308,7 @@ def _chosen(targets: Sequence[Target], names: tuple[str, ...]) -> list[Target]:
     "--variant",
     "variants",
     multiple=True,
-    type=click.Choice(VARIANTS),
+    type=VariantName(VARIANTS),
     default=(REFERENCE_VARIANT,),
     show_default=True,
     help="Precision or graph optimisation level; may be repeated. fp32 is always made: the others are made from it.",

@@ -30,6 +30,7 @@ from onnx_export_action.project.other_libraries import (
 )
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.settings import Target, load_settings
+from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, variant_of
 from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.project.yaml_insertion import with_items
 
@@ -47,11 +48,18 @@ LIGHT_HOOKS = (
 )
 
 _MAX_CONFIG_BYTES = 16 * 2**20
+_MAX_GLUE_BYTES = 2**20
 _MAX_MODELS = 500
 _MAX_NAME = 60
 # Folders that tools fill, for a repository that Git does not keep.
 _TOOLS_FOLDERS = frozenset({"node_modules", "venv", "site-packages", "__pycache__", "artifacts"})
 _LIST_FILES = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--")
+# Where a repository that exports by hand says so, and what it then calls.
+_GLUE_FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "README*", "Makefile", "*.sh", "*.py", "*/*.py")
+_QUANTIZES = re.compile(
+    rb"optimum-cli[ \t]+onnxruntime[ \t]+quantize|\bORTQuantizer\b|\bonnxruntime\.quantization\b|"
+    rb"\bscripts[./]convert\b.{0,80}--quantize"
+)
 _TRAINING_CHECKPOINT = re.compile(r"checkpoint-\d+")
 _PLAIN_SCALAR = re.compile(r"(?:[A-Za-z]|\./)[A-Za-z0-9_./-]*")
 
@@ -64,6 +72,7 @@ class FoundModel:
     model: str
     task: str | None
     weights: str = "load"
+    variants: tuple[str, ...] = ()
     remark: str | None = None
 
 
@@ -116,6 +125,8 @@ def find_models(root: Path) -> list[FoundModel]:
             found.append(_found(root, folder, config, {model.name.casefold() for model in found}))
         if len(found) == _MAX_MODELS:
             break
+    if _quantizes(root):
+        found = [model if model.variants else replace(model, variants=(REFERENCE_VARIANT, "q8")) for model in found]
     return found
 
 
@@ -129,27 +140,17 @@ def _model_folder(folder: Path) -> Path | None:
 
 def _config_files(root: Path) -> Iterator[Path]:
     """Every config.json, by path: those that Git keeps or would keep, or all where there is no Git."""
+    listed = _in_git(root, "config.json", "*/config.json")
+    yield from _config_files_on_disk(root) if listed is None else listed
+
+
+def _in_git(root: Path, *patterns: str) -> list[Path] | None:
+    """The files that Git keeps or would keep, by path; None where there is no Git."""
     try:
-        listed = subprocess.run(
-            [
-                "git",
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-                "--",
-                "config.json",
-                "*/config.json",
-            ],
-            cwd=root,
-            capture_output=True,
-            check=True,
-        )
+        listed = subprocess.run([*_LIST_FILES, *patterns], cwd=root, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        yield from _config_files_on_disk(root)
-        return
-    yield from (root / os.fsdecode(name) for name in sorted(listed.stdout.split(b"\0")) if name)
+        return None
+    return [root / os.fsdecode(name) for name in sorted(listed.stdout.split(b"\0")) if name]
 
 
 def _config_files_on_disk(root: Path) -> Iterator[Path]:
@@ -183,7 +184,25 @@ def _found(root: Path, folder: Path, config: dict[str, Any], taken: set[str]) ->
     has_weights = bool(chosen_weights(path.name for path in config_folder(folder).iterdir()))
     task, remark = _task_of(folder, config)
     model = "." if not place.parts else f"./{place.as_posix()}"
-    return FoundModel(name, model, task, "load" if has_weights else "random", remark)
+    return FoundModel(name, model, task, "load" if has_weights else "random", _variants_in(folder), remark)
+
+
+def _variants_in(folder: Path) -> tuple[str, ...]:
+    """The variants of the ONNX files that lie in the model's folder already, from another tool."""
+    files = [path for place in (folder, folder / "onnx") for path in place.glob("*.onnx")]
+    made = {variant_of(path.name) for path in files}
+    return tuple(variant for variant in VARIANTS if variant in made | {REFERENCE_VARIANT}) if made else ()
+
+
+def _quantizes(root: Path) -> bool:
+    """Whether a workflow, a script or the README quantises with ONNX Runtime's dynamic quantisation."""
+    listed = _in_git(root, *_GLUE_FILES)
+    files = [path for pattern in _GLUE_FILES for path in root.glob(pattern)] if listed is None else listed
+    return any(
+        _QUANTIZES.search(path.read_bytes())
+        for path in files[:_MAX_MODELS]
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= _MAX_GLUE_BYTES
+    )
 
 
 def _task_of(folder: Path, config: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -260,6 +279,10 @@ def _target(model: FoundModel) -> Iterator[str]:
     yield f"- name: {_scalar(model.name)}"
     yield f"  model: {_scalar(model.model)}"
     yield f"  task: {model.task or 'auto'}"
+    if model.variants:
+        yield f"  variants: [{', '.join(model.variants)}]    # the ones that the repository makes today"
+    elif model.weights == "load":
+        yield "  # variants: [fp32, q8]    # q8: a quarter of the size, proven too"
     if model.weights == "random":
         yield "  weights: random    # no weights beside config.json: the architecture is checked with seeded ones"
 

@@ -220,6 +220,7 @@ def test_tasks_and_schemas_go_to_stdout(onnx_export: CommandLine) -> None:
         (["export"], "MODEL"),
         (["export", "m", "o", "--opset", "3"], "14<=x<=23"),
         (["export", "m", "o", "--variant", "fp15"], "fp32"),
+        (["export", "m", "o", "--variant", "half"], "Did you mean 'fp16'?"),
         (["export", "m", "o", "--no-validate", "--result-json", "r"], "--result-json"),
         (["exprot"], "exprot"),
         (["report", "missing.json"], "missing.json"),

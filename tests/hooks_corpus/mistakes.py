@@ -230,6 +230,13 @@ MISTAKES = (
     Mistake("a key is misspelt", CONFIG_HOOK, "settings", f"{YAML}:7", replaced(YAML, "model:", "modle:")),
     Mistake("a task is misspelt", CONFIG_HOOK, "settings", f"{YAML}:8", TYPO_OF_TASK),
     Mistake(
+        "a tolerance for a variant that is not made",
+        CONFIG_HOOK,
+        "settings",
+        f"{YAML}:10",
+        replaced(YAML, "tolerance: {", "tolerance: {q8: {logits: {cosine: 0.9}}, "),
+    ),
+    Mistake(
         "a folder is misspelt",
         CONFIG_HOOK,
         "settings",

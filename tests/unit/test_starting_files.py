@@ -110,6 +110,41 @@ def test_a_model_on_the_hub_is_a_target_too(tmp_path: Path) -> None:
     assert written(tmp_path, "org/sentiment") == {"sentiment": ("org/sentiment", "auto", "load")}
 
 
+def variants(root: Path) -> dict[str, tuple[str, ...]]:
+    """The variants of each target once the settings file is written."""
+    (root / SETTINGS_FILE).write_bytes(proposed(root, SETTINGS_FILE).after.encode())
+    return {target.name: target.variants for target in load_settings(root / SETTINGS_FILE).targets}
+
+
+def test_the_onnx_files_beside_a_model_say_which_variants_are_wanted(tmp_path: Path) -> None:
+    add_model(tmp_path, "quantised", BERT, weights=True)
+    (tmp_path / "quantised/onnx").mkdir()
+    for name in ("model", "model_quantized", "model_q4f16"):
+        (tmp_path / f"quantised/onnx/{name}.onnx").write_bytes(b"onnx")
+    add_model(tmp_path, "plain", BERT, weights=True)
+    assert variants(tmp_path) == {"quantised": ("fp32", "q8", "q4f16"), "plain": ("fp32",)}
+    assert "# variants: [fp32, q8]" in (tmp_path / SETTINGS_FILE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        (".github/workflows/export.yml", "- run: optimum-cli onnxruntime quantize --onnx_model out --avx512"),
+        ("README.md", "    optimum-cli onnxruntime  quantize --onnx_model out --arm64 -o quantized"),
+        ("scripts/export.py", "from onnxruntime.quantization import quantize_dynamic"),
+        ("export.sh", "python -m scripts.convert --model_id org/model --quantize"),
+    ],
+)
+def test_a_repository_that_quantises_gets_the_variant(place: str, line: str, tmp_path: Path) -> None:
+    add_model(tmp_path, "model", BERT, weights=True)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    assert variants(tmp_path) == {"model": ("fp32",)}
+    (tmp_path / SETTINGS_FILE).unlink()
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text(line)
+    assert variants(tmp_path) == {"model": ("fp32", "q8")}
+
+
 def test_without_any_model_it_says_what_one_is(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no model was found") as error:
         proposals(tmp_path)

@@ -12,7 +12,8 @@ import msgspec
 
 from onnx_export_action.project.document import Node, describe, quote_hint
 from onnx_export_action.project.problems import Problem, did_you_mean, quoted
-from onnx_export_action.project.settings_schema import Schema, settings_schema
+from onnx_export_action.project.settings_schema import OF_VARIANTS, Schema, settings_schema
+from onnx_export_action.project.variants import VARIANTS, variant_meant
 
 DocumentPath: TypeAlias = tuple[str | int, ...]
 
@@ -123,7 +124,9 @@ class _Wording:
         if not place and is_target_key:
             return f"{key} belongs to a target", "move it into a target, or under defaults"
         valid = self._keys_at(place)
-        hint = did_you_mean(key, valid) or f"valid keys are {', '.join(valid)}"
+        meant = variant_meant(key) if place[-1:] and place[-1] in OF_VARIANTS else None
+        near = f"did you mean {quoted(meant)}?" if meant in valid else did_you_mean(key, valid)
+        hint = near or f"valid keys are {', '.join(valid)}"
         return f"unknown key {quoted(key)}", hint
 
     def _keys_at(self, place: DocumentPath) -> list[str]:
@@ -173,6 +176,10 @@ def _wrong_type(types: list[str], node: Node, name: str) -> tuple[str, str | Non
 
 
 def _wrong_word(options: list[str], node: Node, name: str) -> tuple[str, str | None]:
+    if isinstance(node.value, str) and options == list(VARIANTS):
+        meant = variant_meant(node.value)
+        message = f"unknown variant {quoted(node.value)}"
+        return message, f"did you mean {quoted(meant)}?" if meant else f"variants are {', '.join(VARIANTS)}"
     nearest = did_you_mean(node.value, options) if isinstance(node.value, str) else None
     if name != "task":
         return f"{name} must be {' or '.join(options)}, not {describe(node)}", nearest

@@ -79,7 +79,7 @@ def _fields_of_targets(root: Node, spoiled: set[DocumentPath]) -> list[TargetFie
     if not isinstance(listed, list):
         return []
     return [
-        TargetFields(item, defaults | _usable(item, ("targets", index), spoiled))
+        TargetFields(item, _usable(item, ("targets", index), spoiled), defaults)
         for index, item in enumerate(listed[:MAX_TARGETS])
     ]
 

@@ -17,6 +17,7 @@ Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
 FAIL_ON = tuple(word.value for word in FailOn)
 
 OWN_KEYS = ("name", "model")  # the keys that each target gives itself
+OF_VARIANTS = ("high_precision", "tolerance")  # the keys that say something of a variant
 
 MIN_OPSET = 14
 MAX_OPSET = 23

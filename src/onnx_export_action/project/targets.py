@@ -24,7 +24,8 @@ from onnx_export_action.project.plan import (
     OutputTolerance,
 )
 from onnx_export_action.project.problems import Problem, nearest, quoted
-from onnx_export_action.project.settings_schema import CLASS_PATTERN, Engine, Weights
+from onnx_export_action.project.settings_schema import CLASS_PATTERN, OF_VARIANTS, Engine, Weights
+from onnx_export_action.project.variants import REFERENCE_VARIANT
 from onnx_export_action.results import FailOn
 
 TRACER_MAX_OPSET = 20  # torch.onnx.export(dynamo=False) knows no later operators
@@ -84,12 +85,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class TargetFields:
     """The usable keys of one target: its own, else the default's. A key with a mistake inside is absent."""
 
-    def __init__(self, place: Node, entries: dict[str, Entry]) -> None:
+    def __init__(self, place: Node, own: dict[str, Entry], defaults: dict[str, Entry]) -> None:
         self.place = place
-        self._entries = entries
+        self.own = own
+        self._entries = defaults | own
 
     def __contains__(self, key: str) -> bool:
         return key in self._entries
+
+    def writes(self, key: str) -> bool:
+        """Whether the target itself has the key, usable or not."""
+        return isinstance(self.place.value, dict) and key in self.place.value
 
     def node(self, key: str) -> Node:
         """The value's node, or the target's where the key is absent."""
@@ -124,6 +130,7 @@ class TargetReader:
         samples = self._samples(fields)
         output = None if name is None else self._output(fields, name)
         self._check_engine(fields)
+        self._check_variants(fields)
         model = fields.text("model")
         if name is None or model is None or output is None:
             return None
@@ -140,11 +147,11 @@ class TargetReader:
             tolerance=_tolerance(fields),
             declaration=self._declaration(fields),
             high_precision=_high_precision(fields),
-            notes=notes,
+            notes=[*notes, *_variant_notes(fields)],
             latency=_latency(fields),
             publish=self._publish(fields),
             fail_on=FailOn(fields.plain("fail_on")) if "fail_on" in fields else FailOn.VALIDATION,
-            variants=tuple(fields.plain("variants")) if "variants" in fields else ("fp32",),
+            variants=_variants(fields),
             **{key: fields.plain(key) for key in copied if key in fields},
         )
 
@@ -299,6 +306,18 @@ class TargetReader:
             message = f"opset {opset} needs the engine tracer or auto: torch-export starts at {TORCH_EXPORT_MIN_OPSET}"
             self._report(fields.node("opset"), message)
 
+    def _check_variants(self, fields: TargetFields) -> None:
+        """What the target itself says of a variant that it does not make would never be used; a default may be."""
+        if "variants" not in fields and fields.writes("variants"):
+            return  # there is a mistake in it, which is reported
+        wanted = {REFERENCE_VARIANT, *_variants(fields)}
+        for key in OF_VARIANTS:
+            written = fields.own[key].node.value if key in fields.own else None
+            for variant, entry in written.items() if isinstance(written, dict) else ():
+                if variant not in wanted:
+                    message = f"{key} is for {quoted(variant)}, which the target does not make"
+                    self._report(entry, message, f"add it to 'variants: [{', '.join(_variants(fields))}]'")
+
     def _inside(self, written: str, node: Node, key: str) -> Path | None:
         if _NOT_RELATIVE.match(written) or "\\" in written:
             self._report(node, f"{key} must be a relative path with '/' between its parts, not {quoted(written)}")
@@ -322,7 +341,7 @@ class TargetReader:
         start, slash, _ = written.rstrip("/").rpartition("/")
         return None if found is None else f"did you mean {quoted(start + slash + found)}?"
 
-    def _report(self, node: Node, message: str, hint: str | None = None) -> None:
+    def _report(self, node: Node | Entry, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(str(self._path), node.line, node.column, message, hint))
 
 
@@ -366,6 +385,15 @@ def _task(fields: TargetFields) -> str:
     from onnx_export_action.onnx_config.tasks import map_from_synonym
 
     return map_from_synonym(fields.text("task") or "auto")
+
+
+def _variants(fields: TargetFields) -> tuple[str, ...]:
+    return tuple(fields.plain("variants")) if "variants" in fields else (REFERENCE_VARIANT,)
+
+
+def _variant_notes(fields: TargetFields) -> Iterator[str]:
+    if REFERENCE_VARIANT not in _variants(fields):
+        yield f"{REFERENCE_VARIANT} is made too, though 'variants' does not name it: the others are made from it"
 
 
 def _latency(fields: TargetFields) -> LatencyBounds | None:

@@ -39,6 +39,38 @@ The lowest float16 (-65504) plus a score of -16 is minus infinity, and a row of 
 """
 
 
+# What other tools call the same.
+_OTHER_NAMES = {
+    "float32": REFERENCE_VARIANT,
+    "float16": "fp16",
+    "half": "fp16",
+    "bfloat16": "bf16",
+    "quantized": "q8",
+    "8bit": "q8",
+    "dynamic": "q8",
+    "qint8": "int8",
+    "quint8": "uint8",
+    "int4": "q4",
+    "4bit": "q4",
+    "nf4": "bnb4",
+}
+
+
+def variant_meant(word: str) -> str | None:
+    """The variant that a misspelt word, or another tool's word, most likely means; None where none is near."""
+    from onnx_export_action.project.problems import nearest
+
+    found = nearest(word, [*VARIANTS, *_OTHER_NAMES])
+    return None if found is None else _OTHER_NAMES.get(found, found)
+
+
+def variant_of(path: str) -> str:
+    """The variant that a file's name says: the longest suffix that fits, fp32 where none does."""
+    stem = PurePosixPath(path).stem
+    fitting = (variant for variant in VARIANTS if stem.endswith(_SUFFIXES[variant]))
+    return max(fitting, key=lambda variant: len(_SUFFIXES[variant]))
+
+
 def variant_path(path: str, variant: str) -> str:
     """The path of a variant of the fp32 file ``path``: of ``onnx/model.onnx`` q8 is ``onnx/model_quantized.onnx``."""
     source = PurePosixPath(path)

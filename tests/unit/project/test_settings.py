@@ -129,6 +129,12 @@ def test_a_hub_id_without_revision_is_noted(repository: Path) -> None:
     assert ambiguous.notes == ["models/typo is taken as a Hub id, because there is no such folder"]
 
 
+def test_fp32_is_made_though_the_variants_do_not_name_it(repository: Path) -> None:
+    text = "version: 1\ntargets:\n- {name: a, model: ./models/sentiment, variants: [q8]}\n"
+    (target,) = load_text(repository, text).targets
+    assert target.notes == ["fp32 is made too, though 'variants' does not name it: the others are made from it"]
+
+
 def test_paths_are_relative_to_the_file_and_may_reach_the_whole_repository(repository: Path) -> None:
     (repository / "ci").mkdir()
     path = repository / "ci/onnx-export.yaml"
