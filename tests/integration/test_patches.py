@@ -1,11 +1,14 @@
 """What stands in for functions of transformers while a graph is made computes the same."""
 
+import inspect
+
 import pytest
 import torch
-from transformers import LongformerConfig, LongformerModel
+from transformers import AutoModel, LongformerConfig, LongformerModel
 
 from onnx_export_action.export.exporter import patched
 from onnx_export_action.export.loading import spread_random_weights
+from tests.architectures.tiny import tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +43,37 @@ def test_longformer_sees_the_same(longformer: LongformerModel, length: int, glob
         with patched([], longformer):
             found = longformer(**inputs).last_hidden_state
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def ids(batch: int, length: int) -> dict[str, torch.Tensor]:
+    return {"input_ids": torch.randint(5, 50, (batch, length))}
+
+
+def image(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
+    return {"pixel_values": torch.randn(batch, 3, height, width)}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "inputs"),
+    [
+        ("cpmant", [ids(2, 7), {"input_ids": torch.tensor([[0, 0, 9, 8], [7, 6, 5, 4]])}]),
+        ("dbrx", [ids(3, 7), ids(1, 1)]),
+        ("fastspeech2_conformer", [ids(3, 7), ids(1, 4)]),
+        ("focalnet", [image(2, 32, 32), image(1, 45, 37)]),
+        ("pixtral", [image(3, 32, 32), image(1, 24, 40)]),
+        ("radio", [image(2, 32, 32), image(1, 24, 40), image(1, 48, 16)]),
+        ("rwkv", [ids(2, 7), ids(1, 1)]),
+        ("xlstm", [ids(2, 7), ids(1, 1), ids(1, 70)]),
+    ],
+)
+def test_a_patched_model_computes_the_same(model_type: str, inputs: list[dict[str, torch.Tensor]]) -> None:
+    model = AutoModel.from_config(tiny_config(model_type)).eval()
+    spread_random_weights(model, 0)
+    takes_cache = "use_cache" in inspect.signature(model.forward).parameters
+    given = {"use_cache": False} if takes_cache else {}
+    with torch.inference_mode():
+        for case in inputs:
+            expected = model(**case, **given)[0]
+            with patched([], model):
+                found = model(**case, **given)[0]
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

@@ -174,7 +174,7 @@ def test_a_part_of_no_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize("join", [torch.cat, torch.stack])
 def test_rows_put_in_a_list_and_together_again(join: Compute, tmp_path: Path) -> None:
     def compute(values: torch.Tensor) -> torch.Tensor:
-        return join(list(values * 2), dim=0)
+        return join(list(values * 2), axis=0) + join(list(values), 0) + join(list(values))
 
     inputs = [(torch.randn(rows, 3, 4),) for rows in (2, 1, 5)]
     assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
@@ -202,3 +202,16 @@ def test_attention_with_fewer_heads_of_keys(tmp_path: Path) -> None:
 
     inputs = [(torch.randn(batch, 4, 6, 8), torch.randn(batch, 2, 6, 8)) for batch in (2, 1, 3)]
     assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 2), opset=18)
+
+
+def test_arguments_by_whatever_name(tmp_path: Path) -> None:
+    def compute(values: torch.Tensor) -> torch.Tensor:
+        first, second = values.split(split_size=2, dim=-1)
+        third, fourth = torch.split(values, [1, 3], -1)
+        repeated = torch.repeat_interleave(input=values, repeats=torch.tensor([1, 2, 1, 1]), dim=1)
+        filled = torch.full(size=(values.shape[0], 1), fill_value=2.0)
+        sums = torch.cummax(input=values, dim=1)[0] + torch.where(values > 0, input=values, other=-values)
+        return torch.cat(tensors=(first, second, third, fourth, repeated, filled, sums), dim=1)
+
+    inputs = (torch.randn(2, 4),), (torch.randn(5, 4),)
+    assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0,), opset=18)

@@ -203,6 +203,60 @@ def _encodec() -> list[PatchingSpec]:
     return [PatchingSpec(EncodecModel, "decode", cut)]
 
 
+@_for_type("fastspeech2_conformer", "fastspeech2_conformer_with_hifigan")
+def _fastspeech2_conformer() -> list[PatchingSpec]:
+    """Each text of a batch is stretched by itself, in a Python loop (``length_regulator``, 5.23)."""
+    from transformers.models.fastspeech2_conformer import modeling_fastspeech2_conformer
+
+    def stretched(states: torch.Tensor, durations: torch.Tensor, speaking_speed: float = 1.0) -> torch.Tensor:
+        if speaking_speed != 1.0:
+            durations = torch.round(durations.float() * speaking_speed).long()
+        silent = durations.sum() == 0
+        durations = torch.where(silent, torch.ones_like(durations), durations)
+        ends = durations.cumsum(dim=1)
+        frames = torch.arange(ends[:, -1].max())
+        # Of each frame the symbol that it belongs to: as many symbols end before it or with it.
+        symbols = (ends.unsqueeze(1) <= frames[None, :, None]).sum(dim=-1)
+        places = symbols.clamp(max=states.shape[1] - 1).unsqueeze(-1).expand(-1, -1, states.shape[2])
+        return states.gather(1, places) * (frames < ends[:, -1:]).unsqueeze(-1)
+
+    return [PatchingSpec(modeling_fastspeech2_conformer, "length_regulator", stretched)]
+
+
+@_for_type("pixtral")
+def _pixtral() -> list[PatchingSpec]:
+    """Images of one size are put in a list and in a row again (5.23); those of several sizes stay as they are."""
+    from transformers.models.pixtral.modeling_pixtral import PixtralVisionModel
+
+    forward = PixtralVisionModel.forward
+
+    def of_one_size(self: Any, pixel_values: torch.Tensor, image_sizes: Any = None, **kwargs: Any) -> Any:
+        if image_sizes is not None:
+            return forward(self, pixel_values, image_sizes, **kwargs)
+        images = self.patch_conv(pixel_values)
+        batch, size, height, width = images.shape
+        patches = self.ln_pre(images.flatten(2).transpose(1, 2).reshape(1, -1, size))
+        place = torch.arange(height * width).repeat(batch)
+        rotations = self.patch_positional_embedding(patches, torch.stack((place // width, place % width), dim=-1))
+        image = torch.arange(batch).repeat_interleave(height * width)
+        mask = torch.where(image == image.unsqueeze(-1), 0.0, torch.finfo(patches.dtype).min)
+        kwargs.pop("return_dict", None)
+        return self.transformer(patches, attention_mask=mask[None, None], position_embeddings=rotations, **kwargs)
+
+    return [PatchingSpec(PixtralVisionModel, "forward", of_one_size)]
+
+
+@_for_type("siglip2", "siglip2_vision_model")
+def _siglip2() -> list[PatchingSpec]:
+    """The positions are resized for each image by itself, in a Python loop (``resize_positional_embeddings``, 5.23)."""
+    from transformers.models.siglip2.modeling_siglip2 import Siglip2VisionEmbeddings
+
+    from onnx_export_action.export.resizing import resized_for_each
+
+    name = "resize_positional_embeddings"
+    return [PatchingSpec(Siglip2VisionEmbeddings, name, resized_for_each, op_wrapper=staticmethod)]
+
+
 @_for_type("focalnet")
 def _focalnet() -> list[PatchingSpec]:
     """As Swin V2, of which it has the patches alone."""

@@ -31,7 +31,13 @@ class Rewriting(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, _types: object, args: Any = (), kwargs: Any = None) -> Any:
         """Whatever torch is asked for."""
-        return _REWRITTEN.get(function, function)(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        rewritten = _REWRITTEN.get(function)
+        if rewritten is None:
+            return function(*args, **kwargs)
+        if not args and "input" in kwargs:  # as torch calls the first of most
+            args = (kwargs.pop("input"),)
+        return rewritten(*args, **kwargs)
 
 
 def _instead_of(*functions: Any) -> Callable[[Function], Function]:
@@ -95,10 +101,10 @@ def _set_item(tensor: torch.Tensor, places: Any, value: Any) -> None:
 
 
 @_instead_of(torch.repeat_interleave, torch.Tensor.repeat_interleave)
-def _repeat_interleave(tensor: torch.Tensor, repeats: Any, dim: int | None = None, **kwargs: Any) -> torch.Tensor:
+def _repeat_interleave(tensor: torch.Tensor, repeats: Any = None, dim: int | None = None, **kwargs: Any) -> Any:
     """``torch.repeat_interleave`` as often as a size says, which the tracer takes for a number an element."""
     if dim is None or not (isinstance(repeats, torch.Tensor) and repeats.dim() == 0):
-        return torch.repeat_interleave(tensor, repeats, dim=dim, **kwargs)
+        return torch.repeat_interleave(tensor, *() if repeats is None else (repeats, dim), **kwargs)
     axis = dim % tensor.dim()
     sizes = [-1] * (tensor.dim() + 1)
     sizes[axis + 1] = repeats
@@ -149,23 +155,23 @@ def _unbind(tensor: torch.Tensor, dim: int = 0) -> Any:
 
 
 @_instead_of(torch.cat, torch.concat)
-def _cat(tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
+def _cat(tensors: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
     """``torch.cat`` of a tensor's own rows, however many: LLaVA puts the images of a batch in a list and back."""
-    whole = _whole(tensors) if dim == 0 else None
-    return torch.cat(tensors, dim=dim, **kwargs) if whole is None else whole.flatten(0, 1)
+    whole = _whole(tensors, *args, **kwargs)
+    return torch.cat(tensors, *args, **kwargs) if whole is None else whole.flatten(0, 1)
 
 
 @_instead_of(torch.stack)
-def _stack(tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
+def _stack(tensors: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
     """``torch.stack`` of a tensor's own rows."""
-    whole = _whole(tensors) if dim == 0 else None
-    return torch.stack(tensors, dim=dim, **kwargs) if whole is None else whole
+    whole = _whole(tensors, *args, **kwargs)
+    return torch.stack(tensors, *args, **kwargs) if whole is None else whole
 
 
-def _whole(rows: Any) -> torch.Tensor | None:
-    """The tensor that has these rows and no others, in this order."""
+def _whole(rows: Any, *args: Any, **kwargs: Any) -> torch.Tensor | None:
+    """The tensor that has these rows and no others, in this order, if they are put together along the first axis."""
     known = [_ROWS.get(row) for row in rows] if isinstance(rows, (list, tuple)) else []
-    if not known or known[0] is None:
+    if not known or known[0] is None or {*args, *kwargs.values()} - {0}:
         return None
     whole = known[0][0]
     same = all(entry is not None and entry[0] is whole and entry[1] == place for place, entry in enumerate(known))
@@ -192,10 +198,10 @@ class _Number(int):
 
 
 @_instead_of(torch.split, torch.Tensor.split, torch.functional.split)
-def _split(tensor: torch.Tensor, split_size_or_sections: Any, dim: int = 0, **kwargs: Any) -> Any:
+def _split(tensor: torch.Tensor, *args: Any, dim: int = 0, **kwargs: Any) -> Any:
     """``torch.split`` into parts as long as a tensor says, as experts that are given their tokens one after another."""
-    sizes = kwargs.get("split_size", split_size_or_sections)
-    if not isinstance(sizes, list) or not all(isinstance(size, _Number) for size in sizes):
+    sizes, dim = (*args, *kwargs.values(), dim)[:2]
+    if not isinstance(sizes, (list, tuple)) or not all(isinstance(size, _Number) for size in sizes):
         return torch.split(tensor, sizes, dim)
     ends = torch.stack([size.tensor for size in sizes]).cumsum(0)
     starts = torch.cat((torch.zeros(1, dtype=ends.dtype), ends))
