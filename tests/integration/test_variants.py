@@ -113,6 +113,32 @@ def test_an_optimised_file_stores_tied_weights_once(checkpoint: CheckpointFactor
     assert all(file.generation is not None and file.generation.equal for file in result.files)
 
 
+def test_a_norm_that_squares_by_a_product_is_optimised(tmp_path: Path) -> None:
+    """ONNX Runtime's own tool stops at it."""
+    text = """
+        <ir_version: 8, opset_import: ["" : 18]>
+        norm (float[batch, 4] states) => (float[batch, 4] normed)
+        <float[4] weight = {1.0, 2.0, 3.0, 4.0}, float[1] least = {0.00001}, int64[1] axis = {-1}>
+        {
+            squares = Mul (states, states)
+            mean = ReduceMean (squares, axis)
+            guarded = Add (mean, least)
+            size = Sqrt (guarded)
+            unit = Div (states, size)
+            normed = Mul (unit, weight)
+        }
+    """
+    model = onnx.parser.parse_model(text)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"node {number}"
+    onnx.save(model, tmp_path / "model.onnx")
+    states = {"states": np.array([[1, 2, 3, 4], [0, -1, 0, 5]], np.float32)}
+    (expected,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, states)
+    made = make_variant(tmp_path / "model.onnx", "O2")
+    (found,) = onnxruntime.InferenceSession(made.model.SerializeToString()).run(None, states)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("level", ["O1", "O2", "O3", "O4"])
 def test_a_broken_optimised_file_fails(
     level: str, text_export: tuple[Path, TargetResult], checkpoint: CheckpointFactory, tmp_path: Path

@@ -9,11 +9,15 @@ least as many patterns are still found, and whose graph is not bound to a proces
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import onnx
 from onnxruntime.transformers.fusion_options import FusionOptions
-from onnxruntime.transformers.optimizer import optimize_model
+from onnxruntime.transformers.optimizer import MODEL_TYPES, optimize_model
 
 from onnx_export_action.export.graph import graph_nodes
 
@@ -29,9 +33,10 @@ def optimised(path: Path, *, fused: bool, approximated: bool) -> onnx.ModelProto
     # It would take the embeddings' inputs in int32, and needs a mask that counts the tokens.
     options.enable_embed_layer_norm = False
     options.enable_gelu_approximation = approximated
-    optimizer = optimize_model(
-        str(path), _FUSIONS_OF, optimization_options=options, opt_level=_BASIC, only_onnxruntime=not fused
-    )
+    with _passing_over_products():
+        optimizer = optimize_model(
+            str(path), _FUSIONS_OF, optimization_options=options, opt_level=_BASIC, only_onnxruntime=not fused
+        )
     model: onnx.ModelProto = optimizer.model
     _unfold_shared_weights(model.graph, onnx.load(path, load_external_data=False).graph)
     _declare_types(model.graph)
@@ -40,6 +45,24 @@ def optimised(path: Path, *, fused: bool, approximated: bool) -> onnx.ModelProto
     del model.opset_import[:]
     model.opset_import.extend(domains)
     return model
+
+
+@contextmanager
+def _passing_over_products() -> Iterator[None]:
+    """Let the tool leave root mean squares that are computed by ``x * x`` (ImageGPT) as they are.
+
+    ONNX Runtime 1.31 subscripts a node there (``reduce_mean_parent[0]`` in fusion_simplified_layernorm.py) and stops
+    with a TypeError. It can go when O2 of such a model can be made without it.
+    """
+    fusions = MODEL_TYPES[_FUSIONS_OF][0]
+    fuse = fusions.fuse_simplified_layer_norm
+
+    def fuse_or_leave(self: Any) -> None:
+        with suppress(TypeError):
+            fuse(self)
+
+    with patch.object(fusions, "fuse_simplified_layer_norm", fuse_or_leave):
+        yield
 
 
 def _unfold_shared_weights(graph: onnx.GraphProto, original: onnx.GraphProto) -> None:
