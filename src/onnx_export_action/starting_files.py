@@ -30,7 +30,7 @@ from onnx_export_action.project.other_libraries import (
 )
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.settings import Target, load_settings
-from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, variant_of
+from onnx_export_action.project.variants import OPTIMISATION_LEVELS, REFERENCE_VARIANT, VARIANTS, variant_of
 from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.project.yaml_insertion import with_items
 
@@ -56,10 +56,15 @@ _TOOLS_FOLDERS = frozenset({"node_modules", "venv", "site-packages", "__pycache_
 _LIST_FILES = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--")
 # Where a repository that exports by hand says so, and what it then calls.
 _GLUE_FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "README*", "Makefile", "*.sh", "*.py", "*/*.py")
-_QUANTIZES = re.compile(
-    rb"optimum-cli[ \t]+onnxruntime[ \t]+quantize|\bORTQuantizer\b|\bonnxruntime\.quantization\b|"
-    rb"\bscripts[./]convert\b.{0,80}--quantize"
-)
+_CALLS = {
+    "q8": rb"optimum-cli[ \t]+onnxruntime[ \t]+quantize|\bORTQuantizer\b|\bonnxruntime\.quantization\b|"
+    rb"\bscripts[./]convert\b.{0,80}--quantize",
+    **{
+        level: rb"optimum-cli[ \t]+onnxruntime[ \t]+optimize\b[^\n]{0,300}(?:\\\n[^\n]{0,300}){0,9}-%s\b"
+        % level.encode()
+        for level in OPTIMISATION_LEVELS
+    },
+}
 _TRAINING_CHECKPOINT = re.compile(r"checkpoint-\d+")
 _PLAIN_SCALAR = re.compile(r"(?:[A-Za-z]|\./)[A-Za-z0-9_./-]*")
 
@@ -125,9 +130,8 @@ def find_models(root: Path) -> list[FoundModel]:
             found.append(_found(root, folder, config, {model.name.casefold() for model in found}))
         if len(found) == _MAX_MODELS:
             break
-    if _quantizes(root):
-        found = [model if model.variants else replace(model, variants=(REFERENCE_VARIANT, "q8")) for model in found]
-    return found
+    called = _variants_called_for(root) if found else ()
+    return [model if model.variants else replace(model, variants=called) for model in found]
 
 
 def _model_folder(folder: Path) -> Path | None:
@@ -194,15 +198,17 @@ def _variants_in(folder: Path) -> tuple[str, ...]:
     return tuple(variant for variant in VARIANTS if variant in made | {REFERENCE_VARIANT}) if made else ()
 
 
-def _quantizes(root: Path) -> bool:
-    """Whether a workflow, a script or the README quantises with ONNX Runtime's dynamic quantisation."""
+def _variants_called_for(root: Path) -> tuple[str, ...]:
+    """The variants that a workflow, a script or the README makes with optimum or ONNX Runtime's quantisation."""
     listed = _in_git(root, *_GLUE_FILES)
     files = [path for pattern in _GLUE_FILES for path in root.glob(pattern)] if listed is None else listed
-    return any(
-        _QUANTIZES.search(path.read_bytes())
+    texts = [
+        path.read_bytes()
         for path in files[:_MAX_MODELS]
         if path.is_file() and not path.is_symlink() and path.stat().st_size <= _MAX_GLUE_BYTES
-    )
+    ]
+    called = [variant for variant, call in _CALLS.items() if any(re.search(call, text) for text in texts)]
+    return (REFERENCE_VARIANT, *called) if called else ()
 
 
 def _task_of(folder: Path, config: dict[str, Any]) -> tuple[str | None, str | None]:

@@ -127,22 +127,23 @@ def test_the_onnx_files_beside_a_model_say_which_variants_are_wanted(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("place", "line"),
+    ("place", "line", "wanted"),
     [
-        (".github/workflows/export.yml", "- run: optimum-cli onnxruntime quantize --onnx_model out --avx512"),
-        ("README.md", "    optimum-cli onnxruntime  quantize --onnx_model out --arm64 -o quantized"),
-        ("scripts/export.py", "from onnxruntime.quantization import quantize_dynamic"),
-        ("export.sh", "python -m scripts.convert --model_id org/model --quantize"),
+        (".github/workflows/export.yml", "- run: optimum-cli onnxruntime quantize --onnx_model out --avx512", "q8"),
+        ("README.md", "    optimum-cli onnxruntime  quantize --onnx_model out --arm64 -o quantized", "q8"),
+        ("scripts/export.py", "from onnxruntime.quantization import quantize_dynamic", "q8"),
+        ("export.sh", "python -m scripts.convert --model_id org/model --quantize", "q8"),
+        ("export.sh", "optimum-cli onnxruntime optimize --onnx_model out \\\n  -O2 -o out2\ncc -O3 a.c", "O2"),
     ],
 )
-def test_a_repository_that_quantises_gets_the_variant(place: str, line: str, tmp_path: Path) -> None:
+def test_a_repository_that_makes_a_variant_gets_it(place: str, line: str, wanted: str, tmp_path: Path) -> None:
     add_model(tmp_path, "model", BERT, weights=True)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     assert variants(tmp_path) == {"model": ("fp32",)}
     (tmp_path / SETTINGS_FILE).unlink()
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).write_text(line)
-    assert variants(tmp_path) == {"model": ("fp32", "q8")}
+    assert variants(tmp_path) == {"model": ("fp32", wanted)}
 
 
 def test_without_any_model_it_says_what_one_is(tmp_path: Path) -> None:
