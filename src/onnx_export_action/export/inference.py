@@ -234,7 +234,8 @@ class _Model:
         wanted = [name for name in TASK_OUTPUTS.get(task, {}) if name in self.outputs]
         self.outputs = wanted if len(wanted) == len(TASK_OUTPUTS.get(task, {"": {}})) else self.outputs
         # One subject alone matters: the outputs depend on it.
-        doubtful = [name for name in facts.inputs if name in COMPANIONS or len(facts.inputs) > 1]
+        subjects = [name for name in facts.inputs if name in SUBJECTS]
+        doubtful = [*(subjects if len(subjects) > 1 else ()), *(name for name in COMPANIONS if name in facts.inputs)]
         if not all(self._matters(name, first) for name in doubtful):
             self.outputs = []
 

@@ -35,7 +35,7 @@ def register_missing_operators() -> None:
         "aten::linalg_solve_triangular": _solve_triangular,
         "aten::permute": _permute,
         "aten::rms_norm": _rms_norm,
-        "aten::scaled_dot_product_attention": _attention,
+        "aten::scaled_dot_product_attention": symbolic_opset14.scaled_dot_product_attention,
     }
     for name, symbolic in operators.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, _FIRST_OPSET)
@@ -45,7 +45,6 @@ def register_missing_operators() -> None:
         torch.onnx.register_custom_op_symbolic(name, _reshape, 14)
     torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, 13)
     torch.onnx.register_custom_op_symbolic("aten::where", _where, 13)
-    torch.onnx.register_custom_op_symbolic("aten::scaled_dot_product_attention", _attention, 14)
     torch.onnx.register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize_by_triangles, _FIRST_OPSET)
     torch.onnx.register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize_by_cubics, _FIRST_OPSET)
 
@@ -261,38 +260,6 @@ def _rms_norm(g: Any, tensor: Any, sizes: list[int], weight: Any, epsilon: float
     root = g.op("Sqrt", g.op("Add", mean, _number(g, smallest)))
     normed = g.op("Div", tensor, root)
     return normed if symbolic_helper._is_none(weight) else g.op("Mul", normed, weight)
-
-
-@symbolic_helper.parse_args("v", "v", "v", "v", "f", "b", "v", "b")
-def _attention(
-    g: Any, query: Any, key: Any, value: Any, mask: Any, dropout: float, is_causal: bool, scale: Any, enable_gqa: bool
-) -> Any:
-    """Attention as one operator, also with fewer heads of keys than of queries, which the tracer itself refuses."""
-    if enable_gqa:
-        heads = symbolic_helper._get_tensor_dim_size(query, -3)
-        key, value = _for_all_heads(g, key, heads), _for_all_heads(g, value, heads)
-    return symbolic_opset14.scaled_dot_product_attention.__wrapped__(
-        g, query, key, value, mask, dropout, is_causal, scale
-    )
-
-
-def _for_all_heads(g: Any, tensor: Any, heads: int | None) -> Any:
-    """(batch, fewer heads, length, size) with each head as often as there are queries for it."""
-    fewer = symbolic_helper._get_tensor_dim_size(tensor, -3)
-    if heads is None or fewer is None:
-        return symbolic_helper._unimplemented("scaled_dot_product_attention", "the number of heads is not known")
-    tiles = _whole_numbers(g, [1, 1, heads // fewer, 1, 1])
-    repeated = g.op("Tile", symbolic_helper._unsqueeze_helper(g, tensor, [2]), tiles)
-    sizes = g.op("Concat", *(_sized(g, tensor, heads, axis) for axis in range(4)), axis_i=0)
-    shaped = g.op("Reshape", repeated, sizes)
-    shaped.setType(tensor.type().with_sizes([None, heads, None, symbolic_helper._get_tensor_dim_size(tensor, -1)]))
-    return shaped
-
-
-def _sized(g: Any, tensor: Any, heads: int, axis: int) -> Any:
-    if axis == 1:
-        return _whole_numbers(g, [heads])
-    return g.op("Gather", g.op("Shape", tensor), _whole_numbers(g, [axis]))
 
 
 def _resize_by_triangles(g: Any, image: Any, sizes: Any, align_corners: Any, *_: Any) -> Any:
