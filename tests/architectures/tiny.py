@@ -67,6 +67,7 @@ CAPS: dict[str, int] = {
             "hidden_size_global",
             "reassemble_hidden_size",
             "text_hidden_size",
+            "output_dim",
         ),
         HIDDEN,
     ),
@@ -154,7 +155,6 @@ CAPS: dict[str, int] = {
             "linear_key_head_dim",
             "linear_value_head_dim",
             "index_head_dim",
-            "index_topk",
             "resampler_head_dim",
         ),
         HEAD_SIZE,
@@ -198,6 +198,7 @@ CAPS: dict[str, int] = {
     **dict.fromkeys(("patch_size",), 8),
     **dict.fromkeys(("conv_dim", "tdnn_dim", "xvector_output_dim"), 16),
     **dict.fromkeys(("num_filters",), 8),
+    **dict.fromkeys(("downsample_hidden_size",), 16),
     **dict.fromkeys(("num_conv_pos_embeddings",), 16),
     **dict.fromkeys(("num_conv_pos_embedding_groups", "num_codevectors_per_group"), 4),
 }
@@ -251,7 +252,7 @@ TOKEN_IDS: dict[str, int] = {
 
 
 # All stages of the backbone are read.
-ALL_HGNET_STAGES: Settings = {
+ALL_STAGES: Settings = {
     "out_features": ["stage1", "stage2", "stage3", "stage4"],
     "out_indices": [1, 2, 3, 4],
 }
@@ -292,15 +293,84 @@ HALF_OF_THIRDS: Settings = {
 _ROPE: Settings = {"rope_type": "default", "rope_theta": 10000.0}
 BY_KIND_OF_LAYER: Settings = {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}}
 
+FEW_STAGES: Settings = {"downsampling_ratios": [2, 4, 5], "depths": [1, 1, 1, 1]}
+
 # Positions for three thousand frames.
 LONG_SOUND: Settings = {"max_position_embeddings": 1024}
 
 # A time series has no length of its own; one number tells the time.
 TIME_SERIES: Settings = {"prediction_length": 8, "context_length": 16, "num_time_features": 1}
 
+# All its stages, of images that it halves as often.
+SWIN_BACKBONE: Settings = ALL_STAGES | {
+    "model_type": "swin",
+    "image_size": 96,
+    "depths": [1, 1, 1, 1],
+    "num_heads": [1, 2, 2, 4],
+}
+
 # What a type needs beyond the rules: sizes that depend on each other, lists of one entry per layer, parts without a
 # default. Parts of a configuration are mappings; one that names a ``model_type`` starts from that type's tiny one.
 OVERRIDES: dict[str, Settings] = {
+    "neucodec": {"encoder_hidden_size": 4, "quantization_dim": 2 * HIDDEN, "num_key_value_heads": HEADS},
+    "xcodec2": {"encoder_hidden_size": 4, "quantization_dim": 2 * HIDDEN, "num_key_value_heads": HEADS},
+    "depth_pro": {
+        "patch_size": 32,
+        "intermediate_hook_ids": [1, 0],
+        "intermediate_feature_dims": [16, 16],
+        "scaled_images_feature_dims": [16, 16, 16],
+    },
+    "dots3_note_vision_encoder": {"per_layer_config": {}, "adapter_in_dim": HIDDEN, "adapter_out_dim": HIDDEN},
+    "dots3_note_audio_encoder": {"adapter_input_size": HIDDEN, "adapter_out_dim": HIDDEN},
+    "falcon_h1": {"mamba_d_ssm": FEED_FORWARD},
+    "lw_detr": {"projector_scale_factors": [1.0]},
+    "pp_lcnet_v4": {
+        "stem_channels": [3, 8, 8],
+        "block_configs": [
+            [[3, 8, 8, 1, True]],
+            [[3, 8, 16, 2, False]],
+            [[3, 16, 24, 2, False]],
+            [[3, 24, 32, 2, False]],
+        ],
+    },
+    "shieldgemma2": {"mm_tokens_per_image": 16, "yes_token_index": 9, "no_token_index": 10},
+    "step3p5": {"sliding_window": 8},
+    "qwen2_5_omni_text": THIRDS,
+    "tvp": {"max_img_size": 128, "visual_prompt_size": 16},
+    "univnet": {
+        "model_in_channels": 8,
+        "model_hidden_channels": 4,
+        "kernel_predictor_hidden_channels": 8,
+        "resblock_stride_sizes": [2, 2, 2],
+    },
+    "upernet": {"backbone_config": ALL_STAGES},
+    "uvdoc": {
+        "backbone_config": {
+            "out_features": ["stage1", "stage2", "stage3", "stage4", "stage5", "stage6"],
+            "out_indices": [1, 2, 3, 4, 5, 6],
+        }
+    },
+    "vibevoice_acoustic_tokenizer": FEW_STAGES,
+    "vibevoice_acoustic_tokenizer_decoder": FEW_STAGES,
+    "vibevoice_acoustic_tokenizer_encoder": FEW_STAGES,
+    "videomt": {"num_blocks": 1},
+    "wav2vec2-bert": {"vocab_size": 32},
+    "xclip": {"prompt_num_attention_heads": HEADS},
+    "xclip_vision_model": {
+        "mit_hidden_size": HIDDEN,
+        "mit_intermediate_size": FEED_FORWARD,
+        "mit_num_attention_heads": HEADS,
+    },
+    "xmod": {"default_language": "en_XX"},
+    # What layers of attention share must be shared by two.
+    "zamba": {
+        "num_hidden_layers": 4,
+        "layers_block_type": ["linear_attention", "hybrid", "linear_attention", "hybrid"],
+        "attention_hidden_size": 2 * HIDDEN,
+        "attention_head_dim": 2 * HEAD_SIZE,
+        "mamba_dt_rank": 4,
+        "num_key_value_heads": HEADS,
+    },
     "zoedepth": {"bottleneck_features": HIDDEN},
     "molmo2_adapter": {"vision_feature_layer": [1, 0]},
     "molmo2_vision": {"num_position_embeddings": 16},
@@ -311,13 +381,13 @@ OVERRIDES: dict[str, Settings] = {
     "nemotron_h_omni": {"vision_config": {"video_temporal_patch_size": 2}},
     # Norms of groups of 32.
     "oneformer": {
-        "backbone_config": {"model_type": "swin", "image_size": 96, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
+        "backbone_config": SWIN_BACKBONE,
         "conv_dim": HIDDEN,
         "mask_dim": HIDDEN,
         "hidden_dim": HIDDEN,
     },
     "mask2former": {
-        "backbone_config": {"model_type": "swin", "image_size": 96, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]},
+        "backbone_config": SWIN_BACKBONE,
         "feature_size": HIDDEN,
         "mask_feature_size": HIDDEN,
         "hidden_dim": HIDDEN,
@@ -338,24 +408,26 @@ OVERRIDES: dict[str, Settings] = {
         "reading_order_config": {"coordinate_size": 6, "shape_size": 4},
     },
     "pp_doclayout_v3": {
-        "backbone_config": ALL_HGNET_STAGES,
+        "backbone_config": ALL_STAGES,
         "encoder_in_channels": [16, 24, 32],
         "decoder_in_channels": [HIDDEN, HIDDEN, HIDDEN],
         "x4_feat_dim": 8,
     },
     "pp_ocrv5_server_det": {
-        "backbone_config": ALL_HGNET_STAGES,
+        "backbone_config": ALL_STAGES,
+        "neck_out_channels": 16,
         "intraclass_block_config": INTRACLASS_BLOCK,
         "scale_factor_list": [1, 2, 4, 8],
         "kernel_list": [3, 2, 2],
     },
     "pp_ocrv6_medium_det": {
-        "backbone_config": ALL_HGNET_STAGES,
+        "backbone_config": ALL_STAGES,
+        "neck_out_channels": 16,
         "intraclass_block_config": INTRACLASS_BLOCK,
         "scale_factor_list": [1, 2, 4, 8],
         "kernel_list": [3, 2, 2],
     },
-    "pp_ocrv6_small_det": {"backbone_config": ALL_HGNET_STAGES},
+    "pp_ocrv6_small_det": {"backbone_config": ALL_STAGES, "layer_list_out_channels": [8, 16, 24, 32]},
     "qwen2_5_omni_thinker": {"vision_start_token_id": 9, "vision_end_token_id": 10},
     "qwen4_exp_text": {
         "ngram_vocab_size_base": VOCABULARY,
@@ -431,7 +503,6 @@ OVERRIDES: dict[str, Settings] = {
     "deepseek_ocr2_text": {"mlp_layer_types": ["dense", "sparse"], "num_experts_per_tok": 2},
     "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": HIDDEN},
     "dots3_note_text": {"per_layer_config": {}, "num_key_value_heads": HEADS, "head_dim": 2 * HEAD_SIZE},
-    "dots3_note_vision_encoder": {"per_layer_config": {}},
     "eomt": {"num_blocks": 1},
     "eomt_dinov3": {"num_blocks": 1},
     "ernie4_5_vl_moe_text": {"rope_parameters": THIRDS["rope_parameters"] | {"mrope_section": [1, 1, 2]}},
@@ -441,7 +512,7 @@ OVERRIDES: dict[str, Settings] = {
     "gemma4_audio": {"subsampling_conv_channels": [128, 8]},
     "glm5_next_text": {"num_key_value_heads": HEADS, "index_kpool": 4},
     "instructblip": {"image_token_index": 6},
-    "instructblipvideo": {"video_token_index": 6},
+    "instructblipvideo": {"video_token_index": 6, "num_query_tokens": 8},
     # A head of its query former for every 64 numbers.
     "granite4_vision": {
         "downsample_rate": "1/2",
@@ -757,19 +828,18 @@ def _shrunk_part(part: PreTrainedConfig, shrinking: Shrinking) -> Settings:
 
     settings = _shrunk(part, shrinking)
     # The whole may give its parts other sizes than they have alone, and have them answer in another way.
-    given = part.to_dict() if shrinking.divisor > 1 else _switches(part)
+    given = part.to_dict() if shrinking.divisor > 1 else _given(part)
     settings = _merged(given, settings)
     if part.model_type in CONFIG_MAPPING:
         settings = _merged({"model_type": part.model_type, **settings}, OVERRIDES.get(part.model_type, {}))
     return settings
 
 
-def _switches(part: PreTrainedConfig) -> Settings:
-    """What a part is told to do that it would not do alone."""
+def _given(part: PreTrainedConfig) -> Settings:
+    """What the whole tells a part that it would not do, or not be as small as, alone."""
     alone = type(part)().to_dict()
-    return {
-        name: value for name, value in part.to_dict().items() if isinstance(value, bool) and value != alone.get(name)
-    }
+    given = {name: value for name, value in part.to_dict().items() if isinstance(value, bool) or name in CAPS}
+    return {name: value for name, value in given.items() if value != alone.get(name)}
 
 
 def _token_id(name: str, value: Any, default: PreTrainedConfig) -> Settings:

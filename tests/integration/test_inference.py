@@ -77,6 +77,12 @@ def test_a_model_of_unknown_inputs_says_what_was_tried() -> None:
         ("canine", "input_ids[batch_size] attention_mask[batch_size]"),
         ("clap", "input_ids[batch_size, sequence_length] attention_mask[batch_size, sequence_length] input_features"),
         ("granite_speech5_encoder", "input_features[batch_size] attention_mask[batch_size]"),
+        ("muse_spark_audio", "input_values[batch_size, sequence_length]"),
+        ("wav2vec2-bert", "input_features[batch_size, num_frames] attention_mask[batch_size, num_frames]"),
+        (
+            "muse_glimmer_assistant",
+            "noise_embeds[batch_size] context_hidden_states[batch_size, context_hidden_states_1]",
+        ),
         ("pocket_tts_audio_tokenizer_decoder", "latents[0: batch_size, 2: sequence_length]"),
     ],
 )
@@ -94,10 +100,25 @@ def test_a_text_says_where_its_image_stands(model_type: str, mask: str) -> None:
     assert config.inputs[mask] == {0: "batch_size", 1: "sequence_length"}
 
 
+def test_inputs_of_different_lengths_have_axes_of_different_names() -> None:
+    config = infer_onnx_config(tiny_model("voxtral_realtime", "text2text-generation"), "text2text-generation")
+    assert config.inputs["input_ids"][1] != config.inputs["input_features"][2] == "num_frames"
+
+
+def test_what_is_drawn_at_random_is_no_output() -> None:
+    config = infer_onnx_config(tiny_model("univnet", "feature-extraction"), "feature-extraction")
+    assert set(config.inputs) == {"input_features", "noise_sequence"}
+
+
+def test_an_image_is_as_large_as_a_model_needs_that_cuts_it_up() -> None:
+    config = infer_onnx_config(tiny_model("depth_pro", "depth-estimation"), "depth-estimation")
+    assert config.generate_dummy_inputs("np")["pixel_values"].shape[2:] == (128, 128)
+
+
 def test_sound_of_any_length_is_made_in_few_frames() -> None:
     config = infer_onnx_config(tiny_model("cohere_asr", "automatic-speech-recognition"), "automatic-speech-recognition")
     assert config.inputs["input_features"][1] == "num_frames"
-    assert config.generate_dummy_inputs("np")["input_features"].shape[1] == 512
+    assert config.generate_dummy_inputs("np")["input_features"].shape[1] == 600
     assert config.generate_dummy_inputs("np", nb_max_frames=700)["input_features"].shape[1] == 700
 
 

@@ -49,7 +49,7 @@ _KINDS: dict[str, tuple[type[OnnxConfig], ...]] = {
 }
 
 # Five seconds of speech are as good as thirty where a model takes any length, and several times as fast.
-_FRAMES, _FEW_FRAMES = "nb_max_frames", 512
+_FRAMES, _FEW_FRAMES = "nb_max_frames", 600
 
 # Size by shape argument -> the name of the axes that it moves, and other sizes to try: those that validation tries.
 _ARGUMENTS: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -179,7 +179,17 @@ def _candidates(model: Any) -> Iterator[Facts]:
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
     groups = [_usual_candidates(model, parameters), _special_candidates(model, parameters, needed)]
-    return itertools.chain(*(groups if needed <= {*SUBJECTS, *COMPANIONS} else reversed(groups)))
+    if not needed <= {*SUBJECTS, *COMPANIONS}:
+        groups.reverse()
+    return itertools.chain(*groups, _larger_images(model, parameters))
+
+
+def _larger_images(model: Any, parameters: Mapping[str, Any]) -> Iterator[Facts]:
+    """Images of four times the side that a part of the model is made for: some cut theirs into pieces."""
+    for facts in _usual_candidates(model, parameters):
+        if "pixel_values" in facts.inputs:
+            shapes = InferredOnnxConfig(model.config, "feature-extraction", facts).dummy_shapes()
+            yield replace(facts, sizes={"image_height": 4 * shapes.image_height, "image_width": 4 * shapes.image_width})
 
 
 def _special_candidates(model: Any, parameters: Mapping[str, Any], needed: set[str]) -> Iterator[Facts]:
@@ -230,14 +240,19 @@ class _Model:
         self._base_sizes |= self._sizes_that_run()
         first = self._call(seed=0)
         second = self._call(seed=1)
-        self.outputs = [name for name, value in first.items() if self._depends(value, second.get(name))]
+        again = self._call(seed=0)
+        self.outputs = [
+            name
+            for name, value in first.items()
+            if self._depends(value, second.get(name)) and _is_repeated(value, again.get(name))
+        ]
         wanted = [name for name in TASK_OUTPUTS.get(task, {}) if name in self.outputs]
-        self.outputs = wanted if len(wanted) == len(TASK_OUTPUTS.get(task, {"": {}})) else self.outputs
-        # One subject alone matters: the outputs depend on it.
-        subjects = [name for name in facts.inputs if name in SUBJECTS]
-        doubtful = [*(subjects if len(subjects) > 1 else ()), *(name for name in COMPANIONS if name in facts.inputs)]
-        if not all(self._matters(name, first) for name in doubtful):
-            self.outputs = []
+        found = self.outputs
+        self.outputs = wanted if len(wanted) == len(TASK_OUTPUTS.get(task, {"": {}})) else found
+        if not self._all_matter(first):
+            # What the task is about may come before an input is read.
+            self.outputs = found
+            self.outputs = found if self._all_matter(first) else []
 
     def _sizes_that_run(self) -> dict[str, int]:
         """A batch of two where the model takes one, else a single row."""
@@ -247,6 +262,13 @@ class _Model:
             self._call(batch_size=1)
             return {"batch_size": 1}
         return {"batch_size": 2}
+
+    def _all_matter(self, outputs: Mapping[str, torch.Tensor]) -> bool:
+        """Whether every input does; one subject alone must, as the outputs depend on it."""
+        subjects = [name for name in self._facts.inputs if name in SUBJECTS]
+        companions = [name for name in COMPANIONS if name in self._facts.inputs]
+        doubtful = [*(subjects if len(subjects) > 1 else ()), *companions]
+        return all(self._matters(name, outputs) for name in doubtful)
 
     def _matters(self, name: str, outputs: Mapping[str, torch.Tensor]) -> bool:
         """Whether outputs change where an input is all zeros; a graph has no input that nothing reads."""
@@ -284,11 +306,13 @@ class _Model:
         base = self._shapes()
         moved: dict[tuple[str, int], list[str]] = {}
         limits: dict[str, ShapeLimit] = {}
+        seen: dict[str, dict[tuple[str, int], tuple[int, ...]]] = {}
         followed: dict[tuple[str, int], set[tuple[str, int]]] = {}
         for argument, (_, sizes) in _ARGUMENTS.items():
             default = self._size(argument)
             limit, trials = self._trials(argument, default, sizes or _image_sizes(default), base)
             limits[argument] = limit
+            seen[argument] = {axis: (size, *(shapes[axis] for shapes in trials)) for axis, size in base.items()}
             for shapes in trials:
                 changed = {axis for axis, size in shapes.items() if base.get(axis) != size}
                 for axis in changed:
@@ -301,7 +325,7 @@ class _Model:
                         and base[other] == base[axis]
                     }
                     followed[axis] = same & followed.get(axis, same)
-        return self._named(moved, followed, limits)
+        return self._named(moved, followed, limits, seen)
 
     def _size(self, argument: str) -> int:
         return self._base_sizes.get(argument, int(getattr(self._defaults, argument)))
@@ -350,17 +374,33 @@ class _Model:
         moved: Mapping[tuple[str, int], list[str]],
         followed: Mapping[tuple[str, int], set[tuple[str, int]]],
         limits: Mapping[str, ShapeLimit],
+        seen: Mapping[str, Mapping[tuple[str, int], tuple[int, ...]]],
     ) -> Facts:
         inputs: dict[str, dict[int, str]] = {name: {} for name in self._facts.inputs}
         outputs: dict[str, dict[int, str]] = {name: {} for name in self.outputs}
+        names: dict[str, tuple[int, ...]] = {}
         for (name, axis), arguments in sorted(moved.items()):
             if name in inputs:
-                inputs[name][axis] = _ARGUMENTS[arguments[0]][0]
+                sizes = seen[arguments[0]][name, axis]
+                inputs[name][axis] = _name_of_its_own(names, _ARGUMENTS[arguments[0]][0], f"{name}_{axis}", sizes)
         for (name, axis), arguments in sorted(moved.items()):
             if name in outputs:
                 same = [other for other in sorted(followed[name, axis]) if len(set(arguments)) == 1]
                 outputs[name][axis] = inputs[same[0][0]][same[0][1]] if same else f"{name}_{axis}"
         return replace(self._facts, inputs=inputs, outputs=outputs, limits=dict(limits))
+
+
+def _is_repeated(first: torch.Tensor, again: torch.Tensor | None) -> bool:
+    """Whether a second run gave the same but for rounding; a model that draws random numbers gives others."""
+    return again is not None and first.shape == again.shape and torch.allclose(first, again, rtol=1e-3, equal_nan=True)
+
+
+def _name_of_its_own(names: dict[str, tuple[int, ...]], usual: str, own: str, sizes: tuple[int, ...]) -> str:
+    """The usual name for an axis, or one that no axis of other sizes has; the names so far are in ``names``."""
+    same = next((name for name, others in names.items() if others == sizes and name != usual), None)
+    name = usual if names.setdefault(usual, sizes) == sizes else same or own
+    names.setdefault(name, sizes)
+    return name
 
 
 def _image_sizes(default: int) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PADDINGS = ("none", "left", "right", "mixed")
 FRAMEWORKS = ("pt", "np")
+_USUAL_FRAMES = 4
 
 # Attributes of a configuration that hold ids with a meaning of their own, which ordinary text does not contain.
 SPECIAL_TOKENS = (
@@ -743,11 +744,14 @@ class DummyVideoGenerator(DummyInputGenerator):
     def array(self, input_name: str) -> Array:
         """The videos."""
         shapes, config = self.shapes, self.normalized_config
-        frames = int(config.get("num_frames") or self.required("frames_per_clip"))
+        frames = config.get("num_frames") or config.get("frames_per_clip")
+        if frames is None:
+            # Any number is right where a model takes films under their own name and says none.
+            frames = _USUAL_FRAMES if input_name == "pixel_values_videos" else self.required("frames_per_clip")
         height, width = shapes.image_height, shapes.image_width
         if config.has_attribute("image_size") or config.has_attribute("crop_size"):
             height, width = as_height_and_width(config.get("image_size") or config.get("crop_size"))
-        return self.random_float_array(input_name, (self.batch_size, frames, shapes.num_channels, height, width))
+        return self.random_float_array(input_name, (self.batch_size, int(frames), shapes.num_channels, height, width))
 
 
 class DummyFixedSpectrogramGenerator(DummyInputGenerator):

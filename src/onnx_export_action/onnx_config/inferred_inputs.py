@@ -5,6 +5,7 @@ Only for inference: each is tried, and kept where the model runs with it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,91 @@ class DummyMonoSoundGenerator(DummyInputGenerator):
         return self.random_float_array(input_name, (self.batch_size, 1, self.shapes.audio_sequence_length))
 
 
+class DummyWholePatchSoundGenerator(DummyInputGenerator):
+    """Sound of as many samples as fill the model's patches: (batch, samples), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_values",)
+
+    def array(self, input_name: str) -> Array:
+        """The samples."""
+        patch = math.prod(self.required("patch_sizes"))
+        length = -(-self.shapes.audio_sequence_length // patch) * patch
+        return self.random_float_array(input_name, (self.batch_size, length))
+
+
+class DummySoundAndFeaturesGenerator(DummyInputGenerator):
+    """Sound (batch, 1, samples), and for each of a codec's frames the features of its meaning, float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_values", "input_features")
+
+    def array(self, input_name: str) -> Array:
+        """Samples of whole frames, or features (batch, frames, size)."""
+        frame = math.prod(self.required("downsampling_ratios"))
+        frames = -(-self.shapes.audio_sequence_length // frame)
+        if input_name == "input_values":
+            return self.random_float_array(input_name, (self.batch_size, 1, frames * frame))
+        semantic = self.required("semantic_model_config")
+        return self.random_float_array(
+            input_name, (self.batch_size, frames, int(semantic.feature_projection_input_dim))
+        )
+
+
+class DummySpokenTextGenerator(DummyInputGenerator):
+    """Spectrograms (batch, mel bins, frames), float32, and a token for every so many frames (batch, length), int64."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_features", "input_ids")
+
+    def array(self, input_name: str) -> Array:
+        """Frames of whole tokens, or the tokens."""
+        frames = int(self.required("audio_length_per_tok"))
+        length = -(-self.shapes.nb_max_frames // frames)
+        if input_name == "input_ids":
+            return self.random_int_array(input_name, (self.batch_size, length), int(self.required("vocab_size")))
+        return self.random_float_array(input_name, (self.batch_size, self.shapes.feature_size, length * frames))
+
+
+class DummyDenoisingGenerator(DummyInputGenerator):
+    """What is denoised, (batch, block, size), and what it follows on, (batch, length, size of all layers); float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("noise_embeds", "context_hidden_states", "attention_mask")
+
+    def array(self, input_name: str) -> Array:
+        """The embeddings, the hidden states of the layers that are looked at, or the mask of both, int64."""
+        size, block = int(self.required("hidden_size")), int(self.required("block_size"))
+        if input_name == "attention_mask":
+            return self.padding_mask(
+                "text", self.batch_size, block, past=self.sequence_length, shortest=block, side="left"
+            )
+        if input_name == "noise_embeds":
+            return self.random_float_array(input_name, (self.batch_size, block, size))
+        layers = len(self.required("target_layer_ids"))
+        return self.random_float_array(input_name, (self.batch_size, self.sequence_length, size * layers))
+
+
+class DummyTaskTextGenerator(DummyInputGenerator):
+    """What is asked of an image, as tokens of one length: (batch, length), int64."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("task_inputs",)
+
+    def array(self, input_name: str) -> Array:
+        """The tokens."""
+        shape = (self.batch_size, int(self.required("task_seq_len")))
+        return self.random_int_array(input_name, shape, int(self.required("text_encoder_vocab_size")))
+
+
+class DummyNoisySpectrogramGenerator(DummyInputGenerator):
+    """Spectrograms, frames first, with the noise that becomes sound: (batch, frames, size), float32."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = ("input_features", "noise_sequence")
+
+    def array(self, input_name: str) -> Array:
+        """The spectrograms, or the noise."""
+        size = "num_mel_bins" if input_name == "input_features" else "model_in_channels"
+        return self.random_float_array(
+            input_name, (self.batch_size, self.shapes.nb_max_frames, int(self.required(size)))
+        )
+
+
 class DummySoundCodeGenerator(DummyInputGenerator):
     """What a codec keeps of sound: (batch, size, length), float32."""
 
@@ -226,13 +312,15 @@ class DummyQueryPromptGenerator(DummyTextInputGenerator):
         "qformer_attention_mask",
         "image_embeds_position_mask",
     )
+    FRAMES = 1
+    TOKEN = "image_token_id"  # noqa: S105 - an attribute's name
 
     def array(self, input_name: str) -> Array:
         """Ids and masks as int64, the mask of the image as bool."""
         if input_name.startswith("qformer"):
             mask = self.padding_mask("question", self.batch_size, self.sequence_length)
             return mask if input_name.endswith("mask") else self.token_ids(mask, stream=input_name, ends=True)
-        queries = int(self.normalized_config.get("num_query_tokens") or self.required("latent_query_num"))
+        queries = self._queries
         shape = (self.batch_size, queries + self.sequence_length)
         mask = self.padding_mask("text", *shape, shortest=queries + 1)
         if input_name == "attention_mask":
@@ -242,8 +330,74 @@ class DummyQueryPromptGenerator(DummyTextInputGenerator):
             return is_image
         ids = self.token_ids(mask, ends=True)
         if "image_embeds_position_mask" not in self.input_names:
-            ids[is_image] = int(self.required("image_token_id"))
+            ids[is_image] = int(self.required(self.TOKEN))
         return ids
+
+    @property
+    def _queries(self) -> int:
+        return int(self.normalized_config.get("num_query_tokens") or self.required("latent_query_num")) * self.FRAMES
+
+
+class DummyFilmQueryPromptGenerator(DummyQueryPromptGenerator):
+    """The same after a film of four frames, each with as many queries: (batch, frames, channels, height, width)."""
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = (*DummyQueryPromptGenerator.SUPPORTED_INPUT_NAMES, "pixel_values")
+    FRAMES = 4
+    TOKEN = "video_token_index"  # noqa: S105 - an attribute's name
+
+    def array(self, input_name: str) -> Array:
+        """One of the inputs."""
+        if input_name != "pixel_values":
+            return super().array(input_name)
+        shapes = self.shapes
+        size = (self.batch_size, self.FRAMES, shapes.num_channels, shapes.image_height, shapes.image_width)
+        return self.random_float_array(input_name, size)
+
+
+class DummyRobotGenerator(DummyQueryPromptGenerator):
+    """What a robot sees, is told and does: images (batch, 1, channels, height, width), texts after them, its state.
+
+    ``state`` (batch, size), ``noise`` (batch, steps, size of an action), ``timestep`` (batch,) in [0, 1), float32;
+    ``pixel_attention_mask`` (batch, 1), bool: there is an image.
+    """
+
+    SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
+        "input_ids",
+        "attention_mask",
+        "pixel_values",
+        "pixel_attention_mask",
+        "state",
+        "noise",
+        "timestep",
+    )
+
+    def array(self, input_name: str) -> Array:
+        """One of the inputs."""
+        import numpy as np
+
+        shapes, config = self.shapes, self.normalized_config
+        if input_name == "timestep":
+            return self.random(input_name).random(self.batch_size, dtype=np.float32)
+        if input_name == "pixel_attention_mask":
+            return np.ones((self.batch_size, 1), dtype=bool)
+        sizes = {
+            "state": (config.get("max_state_dim"),),
+            "noise": (config.get("chunk_size"), config.get("max_action_dim")),
+            "pixel_values": (1, shapes.num_channels, *as_height_and_width(self._eye.image_size)),
+        }
+        if input_name in sizes:
+            return self.random_float_array(input_name, (self.batch_size, *sizes[input_name]))
+        return super().array(input_name)
+
+    @property
+    def _eye(self) -> Any:
+        return self.required("vlm_config").vision_config
+
+    @property
+    def _queries(self) -> int:
+        height, width = as_height_and_width(self._eye.image_size)
+        patch_height, patch_width = as_height_and_width(self._eye.patch_size)
+        return (height // patch_height) * (width // patch_width)
 
 
 class DummyInterleavedImageGenerator(DummyInputGenerator):
@@ -277,12 +431,18 @@ class DummyMaskedSoundGenerator(DummyInputGenerator):
 
     def array(self, input_name: str) -> Array:
         """Features as float32, masks as bool: true where there is sound, the other way round for ``audio_mel_mask``."""
-        mask = self.padding_mask("audio", self.batch_size, self.shapes.nb_max_frames, shortest=64, side="right")
+        # Some processors pad to whole windows.
+        window = 2 * int(self.normalized_config.get("n_window") or 0) or 1
+        length = -(-self.shapes.nb_max_frames // window) * window
+        mask = self.padding_mask("audio", self.batch_size, length, shortest=64, side="right")
         if input_name.endswith("mask"):
             is_sound: Array = mask == (0 if input_name == "audio_mel_mask" else 1)
             return is_sound
-        stacked = int(self.normalized_config.get("num_stacked_frames") or self.STACKED)
-        bins = int(self.normalized_config.get("num_mel_bins") or _USUAL_MEL_BINS) * stacked
+        config = self.normalized_config
+        stacked = int(config.get("num_stacked_frames") or self.STACKED)
+        bins = (
+            int(config.get("num_mel_bins") or config.get("feature_projection_input_dim") or _USUAL_MEL_BINS) * stacked
+        )
         features: Array = self.random_float_array(input_name, (*mask.shape, bins)) * mask[..., None].astype("float32")
         return features
 
@@ -368,6 +528,7 @@ def call_forms(normalized_config: NormalizedConfig) -> list[CallForm]:
         for constants in (
             {"grid_thw": [[1, rows, columns]]},
             {"image_grid_thw": [[1, rows, columns]]},
+            {"image_grid_thw": [[1, *GRID]]},
             {"grid_thw": [[1, rows, columns]], "merge_sizes": [merged]},
             {"target_sizes": [[rows, columns]]},
             {"tgt_sizes": [[rows, columns]]},
@@ -387,6 +548,8 @@ def call_forms(normalized_config: NormalizedConfig) -> list[CallForm]:
         CallForm(("query_embeds", "encoder_hidden_states"), (DummyEmbeddingGenerator,)),
         CallForm(("query_embeds",), (DummyEmbeddingGenerator,)),
         CallForm(asked, (DummyQueryPromptGenerator, DummyVisionInputGenerator)),
+        CallForm(asked, (DummyFilmQueryPromptGenerator,)),
+        CallForm(DummyRobotGenerator.SUPPORTED_INPUT_NAMES, (DummyRobotGenerator,)),
         CallForm(
             (*text, "pixel_values", "image_embeds_position_mask"),
             (DummyQueryPromptGenerator, DummyVisionInputGenerator),
@@ -399,7 +562,15 @@ def call_forms(normalized_config: NormalizedConfig) -> list[CallForm]:
             for layout in (DummyMaskedSoundGenerator, DummyMelsFirstMaskedSoundGenerator, DummyStackedSoundGenerator)
         ),
         CallForm((*text, "input_features"), (DummySpectrogramImageGenerator, *ALL_GENERATORS)),
+        CallForm(("input_values",), (DummyWholePatchSoundGenerator,)),
+        CallForm(("input_values",), (DummyMonoSoundGenerator,), {"sample": 0}),
         CallForm(("input_values",), (DummyMonoSoundGenerator,)),
+        CallForm((*text, "input_values"), (DummyMonoSoundGenerator, *ALL_GENERATORS)),
+        CallForm(("input_values", "input_features"), (DummySoundAndFeaturesGenerator,)),
+        CallForm(("input_ids", "input_features"), (DummySpokenTextGenerator,)),
+        CallForm(DummyDenoisingGenerator.SUPPORTED_INPUT_NAMES, (DummyDenoisingGenerator,)),
+        CallForm(("pixel_values", "task_inputs"), (DummyTaskTextGenerator, *ALL_GENERATORS)),
+        CallForm(("input_features", "noise_sequence"), (DummyNoisySpectrogramGenerator,)),
         CallForm(("hidden_states",), (DummyMonoSoundGenerator,)),
         CallForm(("hidden_states",), (DummySoundCodeGenerator,)),
         *(

@@ -23,7 +23,7 @@ class NormalizedConfig:
         "head_dim": ("d_kv", "kv_channels"),
         "max_position_embeddings": ("n_positions", "max_target_positions", "n_ctx", "max_seq_len"),
         "num_channels": ("in_channels", "in_chans"),
-        "image_size": ("input_size", "img_size"),
+        "image_size": ("input_size", "img_size", "max_img_size"),
         "image_token_id": ("image_token_index",),
         "num_mel_bins": ("feature_size", "input_feat_per_channel"),
         "encoder_hidden_size": ("encoder.hidden_size", "hidden_size", "d_model"),
