@@ -355,10 +355,10 @@ class DummyFilmQueryPromptGenerator(DummyQueryPromptGenerator):
 
 
 class DummyRobotGenerator(DummyQueryPromptGenerator):
-    """What a robot sees, is told and does: images (batch, 1, channels, height, width), texts after them, its state.
+    """What a robot sees, is told and does: images (batch, 2, channels, height, width), texts after one, its state.
 
     ``state`` (batch, size), ``noise`` (batch, steps, size of an action), ``timestep`` (batch,) in [0, 1), float32;
-    ``pixel_attention_mask`` (batch, 1), bool: there is an image.
+    ``pixel_attention_mask`` (batch, 2), bool: which of two cameras gave an image.
     """
 
     SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
@@ -379,11 +379,11 @@ class DummyRobotGenerator(DummyQueryPromptGenerator):
         if input_name == "timestep":
             return self.random(input_name).random(self.batch_size, dtype=np.float32)
         if input_name == "pixel_attention_mask":
-            return np.ones((self.batch_size, 1), dtype=bool)
+            return np.arange(1, self.batch_size + 1)[:, None] % 2 == np.arange(2)
         sizes = {
             "state": (config.get("max_state_dim"),),
             "noise": (config.get("chunk_size"), config.get("max_action_dim")),
-            "pixel_values": (1, shapes.num_channels, *as_height_and_width(self._eye.image_size)),
+            "pixel_values": (2, shapes.num_channels, *as_height_and_width(self._eye.image_size)),
         }
         if input_name in sizes:
             return self.random_float_array(input_name, (self.batch_size, *sizes[input_name]))
