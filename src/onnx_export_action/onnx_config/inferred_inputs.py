@@ -379,7 +379,8 @@ class DummyRobotGenerator(DummyQueryPromptGenerator):
         if input_name == "timestep":
             return self.random(input_name).random(self.batch_size, dtype=np.float32)
         if input_name == "pixel_attention_mask":
-            return np.arange(1, self.batch_size + 1)[:, None] % 2 == np.arange(2)
+            gave: Array = np.arange(1, self.batch_size + 1)[:, None] % 2 == np.arange(2)
+            return gave
         sizes = {
             "state": (config.get("max_state_dim"),),
             "noise": (config.get("chunk_size"), config.get("max_action_dim")),
