@@ -292,7 +292,8 @@ class _Statistics:
         self._elements += selected.size if valid is None else int(np.broadcast_to(valid, array.shape).sum())
         if batch_first and array.shape[0] > 1:
             rows = finite[:-1] - finite[1:] if array.dtype.kind != "b" else finite[:-1] ^ finite[1:]
-            both = True if valid is None else valid[:-1] & valid[1:]
+            everywhere = None if valid is None else np.broadcast_to(valid, array.shape)
+            both = True if everywhere is None else everywhere[:-1] & everywhere[1:]
             self.spread = max(self.spread, float(np.abs(rows * both).max(initial=0)))
         elif not batch_first:
             self._lowest = min(self._lowest, float(selected.min()))
