@@ -494,6 +494,12 @@ OVERRIDES: dict[str, Settings] = {
     "align_vision_model": {"width_coefficient": 0.1, "depth_coefficient": 0.3, "hidden_dim": 128},
     # A quarter of the channels and half of the heads are less than the 32 numbers that are rotated.
     "clvp_encoder": {"num_attention_heads": 1},
+    "bailing_hybrid": {
+        "num_key_value_heads": HEADS,
+        "num_expert_group": 2,
+        "topk_group": 1,
+        "num_experts_per_token": 2,
+    },
     "bamba": {"attn_layer_indices": [1]},
     "blip-2": {"qformer_config": {"use_qformer_text_input": True}},
     "blt": {"encoder_hash_byte_group_vocab": VOCABULARY},
