@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnx_export_action.export.recurrences import rnn_scan, rwkv_linear_attention, selective_scan
+from onnx_export_action.export.recurrences import gated_delta_rule, rnn_scan, rwkv_linear_attention, selective_scan
 from onnx_export_action.export.scanning import scan
 from tests.integration.test_symbolics import Inputs, assert_traced_right
 
@@ -73,3 +73,28 @@ def test_attention_of_rwkv(tmp_path: Path) -> None:
 
     inputs = [(10 * torch.randn(batch, length, 4), torch.randn(batch, length, 4)) for batch, length in SHAPES]
     assert_traced_right(compute, *inputs, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+@pytest.mark.parametrize("decays_a_head", [True, False])
+def test_gated_delta_rule_of_qwen_and_kimi_in_more_than_a_chunk(decays_a_head: bool, tmp_path: Path) -> None:
+    from transformers.models.kimi_linear.modeling_kimi_linear import chunk_kimi_delta_attention
+    from transformers.models.qwen3_next.modeling_qwen3_next import torch_chunk_gated_delta_rule
+
+    original = torch_chunk_gated_delta_rule if decays_a_head else chunk_kimi_delta_attention
+    heads = 4 if decays_a_head else 2
+
+    def compute(
+        queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor, rate: torch.Tensor
+    ) -> torch.Tensor:
+        found, _ = gated_delta_rule(queries, keys, values, g=decay, beta=rate, use_qk_l2norm_in_kernel=True)
+        wanted, _ = original(queries, keys, values, g=decay, beta=rate, use_qk_l2norm_in_kernel=True)
+        torch.testing.assert_close(found, wanted)
+        return found
+
+    def inputs(batch: int, length: int) -> Inputs:
+        decay = -torch.rand(batch, length, heads) if decays_a_head else -torch.rand(batch, length, heads, 6)
+        keys = (torch.randn(batch, length, 2, 6) for _ in range(2))
+        return *keys, torch.randn(batch, length, heads, 3), decay, torch.rand(batch, length, heads)
+
+    given = inputs(2, 5), inputs(1, 1), inputs(3, 70)
+    assert_traced_right(compute, *given, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)

@@ -158,6 +158,40 @@ def _selective_scan() -> list[PatchingSpec]:
     return [PatchingSpec(module, "mamba_selective_scan", selective_scan) for module in modules]
 
 
+@_for_type("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen4_exp_text", "olmo_hybrid")
+def _gated_delta_rule() -> list[PatchingSpec]:
+    """The loop over chunks of 64 positions, which a trace keeps as many as they were (5.23)."""
+    from transformers.models.olmo_hybrid import modeling_olmo_hybrid
+    from transformers.models.qwen3_5 import modeling_qwen3_5
+    from transformers.models.qwen3_5_moe import modeling_qwen3_5_moe
+    from transformers.models.qwen3_next import modeling_qwen3_next
+    from transformers.models.qwen4_exp import modeling_qwen4_exp
+
+    from onnx_export_action.export.recurrences import gated_delta_rule
+
+    modules = (
+        modeling_olmo_hybrid,
+        modeling_qwen3_5,
+        modeling_qwen3_5_moe,
+        modeling_qwen3_next,
+        modeling_qwen4_exp,
+    )
+    return [PatchingSpec(module, "torch_chunk_gated_delta_rule", gated_delta_rule) for module in modules]
+
+
+@_for_type("bailing_hybrid", "glm5_next_text", "kimi_linear")
+def _kimi_delta_attention() -> list[PatchingSpec]:
+    """As the gated delta rule."""
+    from transformers.models.bailing_hybrid import modeling_bailing_hybrid
+    from transformers.models.glm5_next import modeling_glm5_next
+    from transformers.models.kimi_linear import modeling_kimi_linear
+
+    from onnx_export_action.export.recurrences import gated_delta_rule
+
+    modules = (modeling_bailing_hybrid, modeling_glm5_next, modeling_kimi_linear)
+    return [PatchingSpec(module, "chunk_kimi_delta_attention", gated_delta_rule) for module in modules]
+
+
 @_for_type("dbrx")
 def _dbrx() -> list[PatchingSpec]:
     """The loop over the experts that some token chose, which takes for granted that none chose one too many (5.23)."""

@@ -138,3 +138,45 @@ def mlstm(
     normalizer, largest = torch.zeros_like(sequences[1][0]), torch.zeros_like(sequences[3][0])
     memory = torch.zeros_like(sequences[1][0].unsqueeze(-1) * sequences[2][0].unsqueeze(-2))
     return scan(step, [memory, normalizer, largest], sequences).permute(1, 2, 0, 3), None
+
+
+def gated_delta_rule(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    g: torch.Tensor,
+    beta: torch.Tensor,
+    use_qk_l2norm_in_kernel: bool = False,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """``torch_chunk_gated_delta_rule`` and ``chunk_kimi_delta_attention``, a position at a time, from an empty state.
+
+    (https://arxiv.org/abs/2412.06464, equation 10; the chunks of 64 are the same sum in another order.) ``query`` and
+    ``key`` are (batch, length, heads, size), ``value`` and the first of the answers (batch, length, value heads, value
+    size), ``beta`` (batch, length, value heads), as is ``g``, or with a decay for each of the key's numbers.
+    """
+    shared = value.shape[2] // key.shape[2]
+    queries, keys, values, decays, rates = (part.float().transpose(0, 1) for part in (query, key, value, g.exp(), beta))
+    if use_qk_l2norm_in_kernel:
+        queries, keys = (x * torch.rsqrt((x * x).sum(dim=-1, keepdim=True) + 1e-6) for x in (queries, keys))
+    queries = queries * query.shape[-1] ** -0.5
+    if shared > 1:
+        queries, keys = (x.repeat_interleave(shared, dim=2) for x in (queries, keys))
+    decays = decays.reshape(*decays.shape[:3], -1, 1)
+
+    def step(
+        state: torch.Tensor,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        decay: torch.Tensor,
+        rate: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        state = state * decay
+        correction = (value - (state * key.unsqueeze(-1)).sum(dim=-2)) * rate.unsqueeze(-1)
+        state = state + key.unsqueeze(-1) * correction.unsqueeze(-2)
+        return state, (state * query.unsqueeze(-1)).sum(dim=-2)
+
+    empty = torch.zeros_like(keys[0].unsqueeze(-1) * values[0].unsqueeze(-2))
+    answer = scan(step, [empty], [queries, keys, values, decays, rates])
+    return answer.transpose(0, 1).to(query.dtype), None
