@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnx_export_action.export.recurrences import gated_delta_rule, rnn_scan, rwkv_linear_attention, selective_scan
+from onnx_export_action.export.recurrences import (
+    gated_delta_rule,
+    rnn_scan,
+    rwkv_linear_attention,
+    selective_scan,
+    state_space_duality,
+)
 from onnx_export_action.export.scanning import scan
 from tests.integration.test_symbolics import Inputs, assert_traced_right
 
@@ -97,4 +103,27 @@ def test_gated_delta_rule_of_qwen_and_kimi_in_more_than_a_chunk(decays_a_head: b
         return *keys, torch.randn(batch, length, heads, 3), decay, torch.rand(batch, length, heads)
 
     given = inputs(2, 5), inputs(1, 1), inputs(3, 70)
+    assert_traced_right(compute, *given, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)
+
+
+def test_chunks_of_mamba_2_at_lengths_that_fill_them_and_do_not(tmp_path: Path) -> None:
+    from transformers.models.mamba2.modeling_mamba2 import mamba2_chunk_scan
+
+    decay, skip, bias = -torch.rand(4), torch.rand(4), torch.rand(4)
+
+    def compute(values: torch.Tensor, steps: torch.Tensor, writing: torch.Tensor) -> torch.Tensor:
+        given = (values, steps, decay, writing, writing.flip(1))
+        further = {"chunk_size": 8, "D": skip, "dt_bias": bias, "dt_softplus": True, "dt_limit": (0.1, 2.0)}
+        found, last = state_space_duality(*given, return_final_states=True, **further)
+        torch.testing.assert_close((found, last), mamba2_chunk_scan(*given, return_final_states=True, **further))
+        return found
+
+    def inputs(batch: int, length: int) -> Inputs:
+        return (
+            torch.randn(batch, length, 4, 3),
+            torch.randn(batch, length, 4),
+            torch.randn(batch, length, 2, 5),
+        )
+
+    given = inputs(2, 8), inputs(1, 1), inputs(3, 19)
     assert_traced_right(compute, *given, path=tmp_path / "file.onnx", axes=(0, 1), opset=18)

@@ -192,6 +192,29 @@ def _kimi_delta_attention() -> list[PatchingSpec]:
     return [PatchingSpec(module, "chunk_kimi_delta_attention", gated_delta_rule) for module in modules]
 
 
+@_for_type("mamba2", "bamba", "falcon_h1", "granitemoehybrid", "nemotron_h", "zamba2")
+def _state_space_duality() -> list[PatchingSpec]:
+    """The branch for lengths that fill their last chunk, which a trace keeps or loses for all lengths (5.23)."""
+    from transformers.models.bamba import modeling_bamba
+    from transformers.models.falcon_h1 import modeling_falcon_h1
+    from transformers.models.granitemoehybrid import modeling_granitemoehybrid
+    from transformers.models.mamba2 import modeling_mamba2
+    from transformers.models.nemotron_h import modeling_nemotron_h
+    from transformers.models.zamba2 import modeling_zamba2
+
+    from onnx_export_action.export.recurrences import state_space_duality
+
+    modules = (
+        modeling_bamba,
+        modeling_falcon_h1,
+        modeling_granitemoehybrid,
+        modeling_mamba2,
+        modeling_nemotron_h,
+        modeling_zamba2,
+    )
+    return [PatchingSpec(module, "mamba2_chunk_scan", state_space_duality) for module in modules]
+
+
 @_for_type("dbrx")
 def _dbrx() -> list[PatchingSpec]:
     """The loop over the experts that some token chose, which takes for granted that none chose one too many (5.23)."""

@@ -5,6 +5,7 @@ Each function stands for the one of its name in the models' own code, and comput
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -180,3 +181,49 @@ def gated_delta_rule(
     empty = torch.zeros_like(keys[0].unsqueeze(-1) * values[0].unsqueeze(-2))
     answer = scan(step, [empty], [queries, keys, values, decays, rates])
     return answer.transpose(0, 1).to(query.dtype), None
+
+
+def state_space_duality(
+    hidden_states: torch.Tensor,
+    dt: torch.Tensor,
+    A: torch.Tensor,  # noqa: N803 - as the paper names them
+    B: torch.Tensor,  # noqa: N803
+    C: torch.Tensor,  # noqa: N803
+    D: torch.Tensor | None = None,  # noqa: N803
+    dt_bias: torch.Tensor | None = None,
+    dt_softplus: bool = False,
+    dt_limit: tuple[float, float] = (0.0, math.inf),
+    return_final_states: bool = False,
+    **_: Any,
+) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+    """``mamba2_chunk_scan`` of Mamba 2's family, a position at a time, from an empty state.
+
+    (https://arxiv.org/abs/2405.21060, equation 2; the chunks are the same sum in another order.) ``hidden_states`` and
+    the answer are (batch, length, heads, head size), ``dt`` (batch, length, heads), ``A`` and ``D`` (heads,), ``B`` and
+    ``C`` (batch, length, groups, size), the last state (batch, heads, head size, size).
+    """
+    if dt_bias is not None:
+        dt = dt + dt_bias.to(dt.dtype)
+    dt = torch.clamp(functional.softplus(dt) if dt_softplus else dt, min=dt_limit[0], max=dt_limit[1])
+    steps, values = dt.float().transpose(0, 1), hidden_states.float().transpose(0, 1)
+    shared = values.shape[2] // B.shape[2]
+    writing, reading = (part.float().transpose(0, 1).repeat_interleave(shared, dim=2) for part in (B, C))
+    decays = torch.exp(A.float() * steps)[..., None, None]
+    weighted = values * steps[..., None]
+
+    def step(
+        state: torch.Tensor, decay: torch.Tensor, value: torch.Tensor, writing: torch.Tensor, reading: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        state = state * decay + value.unsqueeze(-1) * writing.unsqueeze(-2)
+        return state, (state * reading.unsqueeze(-2)).sum(dim=-1)
+
+    empty = torch.zeros_like(weighted[0].unsqueeze(-1) * writing[0].unsqueeze(-2))
+    answer = scan(step, [empty], [decays, weighted, writing, reading])
+    if D is not None:
+        answer = answer + D[..., None] * values
+    answer = answer.transpose(0, 1)
+    if not return_final_states:
+        return answer
+    logarithms = A.float() * steps
+    remaining = torch.exp(logarithms.flip(0).cumsum(0).flip(0) - logarithms)[..., None, None]
+    return answer, (remaining * weighted.unsqueeze(-1) * writing.unsqueeze(-2)).sum(dim=0)
