@@ -243,7 +243,7 @@ def _dbrx() -> list[PatchingSpec]:
 @_for_type("encodec")
 def _encodec() -> list[PatchingSpec]:
     """The last samples are cut off only if there are more than were given, which Python decides (``decode``, 5.23)."""
-    from transformers.models.encodec.modeling_encodec import EncodecModel
+    from transformers.models.encodec.modeling_encodec import EncodecDecoderOutput, EncodecModel
 
     decode = EncodecModel.decode
 
@@ -252,10 +252,14 @@ def _encodec() -> list[PatchingSpec]:
         audio_codes: torch.Tensor,
         audio_scales: Any,
         padding_mask: torch.Tensor | None = None,
+        return_dict: bool | None = None,
         **rest: Any,
-    ) -> tuple[torch.Tensor]:
-        (sound,) = decode(self, audio_codes, audio_scales, None, **rest | {"return_dict": False})
-        return (sound if padding_mask is None else sound[..., : padding_mask.shape[-1]],)
+    ) -> Any:
+        (sound,) = decode(self, audio_codes, audio_scales, None, return_dict=False, **rest)
+        if padding_mask is not None:
+            sound = sound[..., : padding_mask.shape[-1]]
+        named = self.config.return_dict if return_dict is None else return_dict
+        return EncodecDecoderOutput(sound) if named else (sound,)
 
     return [PatchingSpec(EncodecModel, "decode", cut)]
 
