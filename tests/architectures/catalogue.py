@@ -1,7 +1,7 @@
 """Export and check every (model type, task) pair, and write ``docs/architectures.md`` from what happened.
 
 Stages, in order: the pairs still to run (those without a record of this very code), worker processes that run them,
-a line per outcome in ``.catalogue/outcomes.jsonl``, the page. Stopped at any moment, it goes on where it was.
+a line per outcome in ``.catalogue/outcomes-0.jsonl``, the page. Stopped at any moment, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.architectures.inferred_pairs import inferred_pairs
 from tests.architectures.proving import NO_MODEL, Outcome
 
 ROOT = Path(__file__).parents[2]
-STATE = ROOT / ".catalogue" / "outcomes.jsonl"
+STATE = ROOT / ".catalogue"
 PAGE = ROOT / "docs" / "architectures.md"
 INFERRED_PAGE = ROOT / "docs" / "architectures-inferred.md"
 SOURCES = ("src/onnx_export_action/onnx_config", "src/onnx_export_action/export", "src/onnx_export_action/validation")
@@ -44,11 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     done = {outcome.pair: outcome for outcome in read_outcomes() if options.keep or outcome.source == source}
     if options.retry:
         done = {pair: outcome for pair, outcome in done.items() if outcome.verdict is Verdict.PASS}
-    left = [pair for pair in wanted if pair not in done]
-    for number, outcome in enumerate(run(left, source, options.jobs), start=1):
-        done[outcome.pair] = outcome
-        append_outcome(outcome)
-        print(f"{number}/{len(left)} {line_of(outcome)}", flush=True)
+    done |= run_left([pair for pair in wanted if pair not in done], source, options.jobs)
     outcomes = [done[pair] for pair in wanted]
     if options.inferred:
         print(inferred_figures(outcomes))
@@ -72,6 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run_left(pairs: list[Pair], source: str, jobs: int, seed: int = 0) -> dict[Pair, Outcome]:
+    """Run the pairs with the seed's weights and inputs; each outcome is kept and printed as it comes."""
+    done = {}
+    for number, outcome in enumerate(run(pairs, source, jobs, seed), start=1):
+        done[outcome.pair] = outcome
+        append_outcome(outcome, seed)
+        print(f"seed {seed}, {number}/{len(pairs)} {line_of(outcome)}", flush=True)
+    return done
+
+
 def source_hash() -> str:
     """A hash of the code whose change may change an outcome."""
     digest = hashlib.sha256()
@@ -84,22 +90,27 @@ def source_hash() -> str:
 # --- state ------------------------------------------------------------------------------------------------------------
 
 
-def read_outcomes() -> list[Outcome]:
-    """The outcomes so far; a line that a stop cut off is passed over."""
-    if not STATE.exists():
+def read_outcomes(seed: int = 0) -> list[Outcome]:
+    """The seed's outcomes so far; a line that a stop cut off is passed over."""
+    state = _state(seed)
+    if not state.exists():
         return []
     outcomes = []
-    for line in STATE.read_bytes().splitlines():
+    for line in state.read_bytes().splitlines():
         with contextlib.suppress(msgspec.DecodeError):
             outcomes.append(msgspec.json.decode(line, type=Outcome))
     return outcomes
 
 
-def append_outcome(outcome: Outcome) -> None:
+def append_outcome(outcome: Outcome, seed: int = 0) -> None:
     """Write one outcome at once."""
-    STATE.parent.mkdir(exist_ok=True)
-    with STATE.open("ab") as state:
+    STATE.mkdir(exist_ok=True)
+    with _state(seed).open("ab") as state:
         state.write(msgspec.json.encode(outcome) + b"\n")
+
+
+def _state(seed: int) -> Path:
+    return STATE / f"outcomes-{seed}.jsonl"
 
 
 # --- workers ----------------------------------------------------------------------------------------------------------
