@@ -44,14 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
     done = {outcome.pair: outcome for outcome in read_outcomes() if options.keep or outcome.source == source}
     if options.retry:
         done = {pair: outcome for pair, outcome in done.items() if outcome.verdict is Verdict.PASS}
-    done |= run_left([pair for pair in wanted if pair not in done], source, options.jobs)
+    if not options.page:
+        done |= run_left([pair for pair in wanted if pair not in done], source, options.jobs)
+    wanted, not_run = [pair for pair in wanted if pair in done], [pair for pair in wanted if pair not in done]
     outcomes = [done[pair] for pair in wanted]
     if options.inferred:
         print(inferred_figures(outcomes))
         if not options.types:
-            INFERRED_PAGE.write_text(inferred_page(outcomes))
+            INFERRED_PAGE.write_text(inferred_page(outcomes, len(not_run)))
         return 0
-    if not options.types:
+    if not options.types and not not_run:
         PAGE.write_text(page(outcomes, expected))
     surprises = [pair for pair in wanted if done[pair].verdict is not Verdict.PASS and not expected.known_failure(pair)]
     print(f"{len(wanted)} pairs: {_counted(done[pair] for pair in wanted)}; unexplained failures: {len(surprises)}")
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("types", nargs="*", help="model types to run; all, and the page, without any")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2 + 1), help="worker processes")
     parser.add_argument("--keep", action="store_true", help="keep outcomes of earlier versions of the code")
+    parser.add_argument("--page", action="store_true", help="run nothing more: write the page of what has been run")
     parser.add_argument("--inferred", action="store_true", help="run the types that have no configuration class")
     parser.add_argument("--retry", action="store_true", help="run pairs again that did not pass")
     return parser
@@ -227,7 +230,7 @@ def inferred_figures(outcomes: list[Outcome]) -> str:
     return f"{len(outcomes)} types without a configuration class, {len(built)} built small: {_counted(built)}"
 
 
-def inferred_page(outcomes: list[Outcome]) -> str:
+def inferred_page(outcomes: list[Outcome], not_run: int) -> str:
     """``docs/architectures-inferred.md``: the figures, then a line a type."""
     lines = [
         "# Architectures without a configuration class",
@@ -236,6 +239,7 @@ def inferred_page(outcomes: list[Outcome]) -> str:
         "auto class loads, with one of its tasks: its configuration is inferred from runs of a tiny model.",
         "",
         f"- {inferred_figures(outcomes)}",
+        f"- Types that were not run: {not_run}",
         f"- Versions of this code that the outcomes are of (`--keep`): {len({outcome.source for outcome in outcomes})}",
         "",
         "| type | task | verdict | engine | seconds | margin | cause |",
