@@ -375,8 +375,12 @@ OVERRIDES: dict[str, Settings] = {
     "molmo2_adapter": {"vision_feature_layer": [1, 0]},
     "molmo2_vision": {"num_position_embeddings": 16},
     "moonshine_streaming": {"num_key_value_heads": HEADS},
+    # As many keys as queries: their attention has no other.
+    "nemotron3_5_transcribe_audio": {"num_key_value_heads": HEADS},
+    "nemotron3_5_transcribe_asr_audio": {"num_key_value_heads": HEADS},
+    "nemotron3_5_transcribe_word_timestamp": {"blank_token_id": VOCABULARY - 1, "num_key_value_heads": HEADS},
+    "nemotron3_diarization_audio": {"num_key_value_heads": HEADS},
     "nemotron3_diarization": {"head_config": {"audio_hidden_size": HIDDEN, "hidden_size": HIDDEN}},
-    "nemotron3_5_transcribe_word_timestamp": {"blank_token_id": VOCABULARY - 1},
     "nemotron_h": {"chunk_size": 16},
     "nemotron_h_omni": {"vision_config": {"video_temporal_patch_size": 2}},
     # Norms of groups of 32.
