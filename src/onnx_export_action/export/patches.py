@@ -5,21 +5,52 @@ Each names the version it is needed for. The reference never sees them: it runs 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from onnx_export_action.export.recurrences import (
+    gated_delta_rule,
+    mlstm,
+    rnn_scan,
+    rwkv_linear_attention,
+    selective_scan,
+    state_space_duality,
+)
 from onnx_export_action.onnx_config.base import PatchingSpec
 
 _PATCHES: dict[str, Callable[[], list[PatchingSpec]]] = {}
+
+# By the name that every model's file has for its own copy of the function.
+_SCANS: Mapping[str, Callable[..., Any]] = {
+    "mamba_selective_scan": selective_scan,
+    "mamba2_chunk_scan": state_space_duality,
+    "torch_chunk_gated_delta_rule": gated_delta_rule,
+    "chunk_kimi_delta_attention": gated_delta_rule,
+    "rwkv_linear_attention": rwkv_linear_attention,
+}
 
 
 def patches_for(model: torch.nn.Module) -> list[PatchingSpec]:
     """The patches that the types of a model and of its parts need."""
     configs = (getattr(module, "config", None) for module in model.modules())
     types = dict.fromkeys(getattr(config, "model_type", None) for config in configs)
-    return [spec for model_type in types if model_type in _PATCHES for spec in _PATCHES[model_type]()]
+    specs = [spec for model_type in types if model_type in _PATCHES for spec in _PATCHES[model_type]()]
+    return [*specs, *_scans(model)]
+
+
+def _scans(model: torch.nn.Module) -> list[PatchingSpec]:
+    """Scans for the loops over positions or chunks in the files of transformers that the model's parts come from.
+
+    A trace keeps such a loop as long as it was (5.23).
+    """
+    names = dict.fromkeys(type(part).__module__ for part in model.modules())
+    modules = [sys.modules[name] for name in names if name.startswith("transformers.models.")]
+    return [
+        PatchingSpec(module, name, scan) for module in modules for name, scan in _SCANS.items() if hasattr(module, name)
+    ]
 
 
 def _for_type(*model_types: str) -> Callable[[Callable[[], list[PatchingSpec]]], Callable[[], list[PatchingSpec]]]:
@@ -142,77 +173,6 @@ def _led() -> list[PatchingSpec]:
         PatchingSpec(LEDEncoderSelfAttention, "forward", window_attention),
         PatchingSpec(LEDEncoder, "_pad_to_window_size", without_padding),
     ]
-
-
-@_for_type("mamba", "falcon_mamba", "jamba", "zamba")
-def _selective_scan() -> list[PatchingSpec]:
-    """The loop over the positions, which a trace keeps as long as it was (5.23)."""
-    from transformers.models.falcon_mamba import modeling_falcon_mamba
-    from transformers.models.jamba import modeling_jamba
-    from transformers.models.mamba import modeling_mamba
-    from transformers.models.zamba import modeling_zamba
-
-    from onnx_export_action.export.recurrences import selective_scan
-
-    modules = (modeling_falcon_mamba, modeling_jamba, modeling_mamba, modeling_zamba)
-    return [PatchingSpec(module, "mamba_selective_scan", selective_scan) for module in modules]
-
-
-@_for_type("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen4_exp_text", "olmo_hybrid")
-def _gated_delta_rule() -> list[PatchingSpec]:
-    """The loop over chunks of 64 positions, which a trace keeps as many as they were (5.23)."""
-    from transformers.models.olmo_hybrid import modeling_olmo_hybrid
-    from transformers.models.qwen3_5 import modeling_qwen3_5
-    from transformers.models.qwen3_5_moe import modeling_qwen3_5_moe
-    from transformers.models.qwen3_next import modeling_qwen3_next
-    from transformers.models.qwen4_exp import modeling_qwen4_exp
-
-    from onnx_export_action.export.recurrences import gated_delta_rule
-
-    modules = (
-        modeling_olmo_hybrid,
-        modeling_qwen3_5,
-        modeling_qwen3_5_moe,
-        modeling_qwen3_next,
-        modeling_qwen4_exp,
-    )
-    return [PatchingSpec(module, "torch_chunk_gated_delta_rule", gated_delta_rule) for module in modules]
-
-
-@_for_type("bailing_hybrid", "glm5_next_text", "kimi_linear")
-def _kimi_delta_attention() -> list[PatchingSpec]:
-    """As the gated delta rule."""
-    from transformers.models.bailing_hybrid import modeling_bailing_hybrid
-    from transformers.models.glm5_next import modeling_glm5_next
-    from transformers.models.kimi_linear import modeling_kimi_linear
-
-    from onnx_export_action.export.recurrences import gated_delta_rule
-
-    modules = (modeling_bailing_hybrid, modeling_glm5_next, modeling_kimi_linear)
-    return [PatchingSpec(module, "chunk_kimi_delta_attention", gated_delta_rule) for module in modules]
-
-
-@_for_type("mamba2", "bamba", "falcon_h1", "granitemoehybrid", "nemotron_h", "zamba2")
-def _state_space_duality() -> list[PatchingSpec]:
-    """The branch for lengths that fill their last chunk, which a trace keeps or loses for all lengths (5.23)."""
-    from transformers.models.bamba import modeling_bamba
-    from transformers.models.falcon_h1 import modeling_falcon_h1
-    from transformers.models.granitemoehybrid import modeling_granitemoehybrid
-    from transformers.models.mamba2 import modeling_mamba2
-    from transformers.models.nemotron_h import modeling_nemotron_h
-    from transformers.models.zamba2 import modeling_zamba2
-
-    from onnx_export_action.export.recurrences import state_space_duality
-
-    modules = (
-        modeling_bamba,
-        modeling_falcon_h1,
-        modeling_granitemoehybrid,
-        modeling_mamba2,
-        modeling_nemotron_h,
-        modeling_zamba2,
-    )
-    return [PatchingSpec(module, "mamba2_chunk_scan", state_space_duality) for module in modules]
 
 
 @_for_type("dbrx")
@@ -360,29 +320,15 @@ def _cpmant() -> list[PatchingSpec]:
 
 @_for_type("xlstm")
 def _xlstm() -> list[PatchingSpec]:
-    """As Mamba."""
+    """The loop over the positions, which a trace keeps as long as it was (5.23)."""
     from transformers.models.xlstm.modeling_xlstm import xLSTMBackend
-
-    from onnx_export_action.export.recurrences import mlstm
 
     return [PatchingSpec(xLSTMBackend, "forward", mlstm)]
 
 
 @_for_type("recurrent_gemma")
 def _recurrent_gemma() -> list[PatchingSpec]:
-    """As Mamba."""
+    """The loop over the positions, which a trace keeps as long as it was (5.23)."""
     from transformers.models.recurrent_gemma.modeling_recurrent_gemma import RecurrentGemmaRglru
 
-    from onnx_export_action.export.recurrences import rnn_scan
-
     return [PatchingSpec(RecurrentGemmaRglru, "_rnn_scan", rnn_scan)]
-
-
-@_for_type("rwkv")
-def _rwkv() -> list[PatchingSpec]:
-    """As Mamba."""
-    from transformers.models.rwkv import modeling_rwkv
-
-    from onnx_export_action.export.recurrences import rwkv_linear_attention
-
-    return [PatchingSpec(modeling_rwkv, "rwkv_linear_attention", rwkv_linear_attention)]

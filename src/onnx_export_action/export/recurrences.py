@@ -1,6 +1,6 @@
 """Recurrent layers of transformers 5.23, with their loop over the positions as a scan.
 
-Each function stands for the one of its name in the models' own code, and computes the same in the same order.
+Each function stands for one of the models' own code, which it names, and computes the same. ``patches`` puts it there.
 """
 
 from __future__ import annotations
