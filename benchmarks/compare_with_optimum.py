@@ -31,7 +31,7 @@ from typing import Any
 
 from benchmarks.full_size_models import MODELS, FullSizeModel, prepare
 from benchmarks.process_measurement import Measurement, measure
-from onnx_export_action.results import Verdict, read_result
+from onnx_export_action.vocabulary.results import Verdict, read_result
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".bench"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from examples.demo.prepare import DESTINATION as MINILM
 
-from onnx_export_action.project.variants import VARIANTS
+from onnx_export_action.pipeline.stages import Request, export_and_check
 from onnx_export_action.report.variants import variant_rows
-from onnx_export_action.results import TargetResult
-from onnx_export_action.stages import Request, export_and_check
+from onnx_export_action.vocabulary.results import TargetResult
+from onnx_export_action.vocabulary.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "variants.md"

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from PIL import Image, ImageChops
 
 from onnx_export_action.report.render import render_markdown
-from onnx_export_action.results import TargetResult, read_result
+from onnx_export_action.vocabulary.results import TargetResult, read_result
 
 DOCS = Path(__file__).parent
 STYLE = """

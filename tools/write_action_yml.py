@@ -10,11 +10,12 @@ from pathlib import Path
 
 import yaml
 
-from onnx_export_action.github.inputs import INPUTS, OUTPUTS, Input, Output
+from onnx_export_action.entrypoints.github.inputs import INPUTS, OUTPUTS, Input, Output
 
 ROOT = Path(__file__).parents[1]
 ACTION, PAGE = ROOT / "action.yml", ROOT / "docs" / "action.md"
-HEADER = "# Written by tools/write_action_yml.py from src/onnx_export_action/github/inputs.py: change it there.\n"
+SOURCE = "src/onnx_export_action/entrypoints/github/inputs.py"
+HEADER = f"# Written by tools/write_action_yml.py from {SOURCE}: change it there.\n"
 MARKS = {"inputs": INPUTS, "outputs": OUTPUTS}
 
 

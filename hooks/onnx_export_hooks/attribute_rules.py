@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from onnx_export_action.project.problems import quoted
+from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.findings import Finding
 from onnx_export_hooks.json_document import JsonDocument
 from onnx_export_hooks.model_config import ModelConfig, is_whole

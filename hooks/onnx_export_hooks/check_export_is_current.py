@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from onnx_export_action.project.manifest import MANIFEST_NAME, Manifest
-from onnx_export_action.project.problems import quoted
 from onnx_export_action.project.sentence_modules import MODULES_NAME, config_folder, module_folders
 from onnx_export_action.project.targets import Target
 from onnx_export_action.project.weight_names import weight_paths
+from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
+from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
 from onnx_export_hooks.exporting import same_task
 from onnx_export_hooks.findings import Finding, finding

@@ -7,12 +7,12 @@ import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.project.document import Node, read_document
-from onnx_export_action.project.problems import did_you_mean, nearest, quoted
 from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
+from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.problems import did_you_mean, nearest, quoted
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
 from onnx_export_hooks.exporting import Plan, export_plan, exported_task, is_inferred, registered_values
 from onnx_export_hooks.findings import Finding, finding, from_problem

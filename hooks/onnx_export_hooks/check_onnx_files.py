@@ -7,10 +7,10 @@ import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from onnx_export_action.errors import plan_error
-from onnx_export_action.onnx_reader import Graph, OnnxError, OnnxFile, OnnxNode, Tensor, Value, read_onnx
-from onnx_export_action.project.manifest import FileRecord, Manifest, OnnxFileRecord, TensorRecord
-from onnx_export_action.project.problems import quoted
+from onnx_export_action.graphs.reader import Graph, OnnxError, OnnxFile, OnnxNode, Tensor, Value, read_onnx
+from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, OnnxFileRecord, TensorRecord
+from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.lfs import Pointer, content_sha256, pointer_findings, read_pointer

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from onnx_export_action.project.problems import quoted
+from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.json_document import JsonDocument, read_json

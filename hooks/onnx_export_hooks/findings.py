@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.project.problems import Problem
+from onnx_export_action.vocabulary.problems import Problem
 
 LONGEST_MESSAGE = 1000
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from onnx_export_action.project.problems import quoted
+from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.findings import Finding, finding
 
 MAX_BYTES = 64 * 1024 * 1024

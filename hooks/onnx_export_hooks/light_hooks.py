@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnx_export_action.errors import ExportError
+from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_hooks import (
     check_export_is_current,
     check_model_config,

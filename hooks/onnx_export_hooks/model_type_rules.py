@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config.registry import TasksManager, require_present
-from onnx_export_action.project.manifest import Manifest, OnnxFileRecord, sha256_of
+from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.project.other_libraries import as_model_config, diffusers_class
-from onnx_export_action.project.problems import did_you_mean, quoted
 from onnx_export_action.project.targets import Target
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.manifest import Manifest, OnnxFileRecord
+from onnx_export_action.vocabulary.problems import did_you_mean, quoted
 from onnx_export_hooks.exporting import (
     LABELLED_TASKS,
     Plan,

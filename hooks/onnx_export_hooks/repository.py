@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from onnx_export_action.project.manifest import MANIFEST_NAME, Manifest, read_manifest
+from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.project.targets import Target, repository_of
+from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
 from onnx_export_hooks.findings import Finding, finding
 
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".tox", ".venv", "venv", "node_modules", "__pycache__", "site-packages"})

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from onnx_export_action.project.problems import quoted
+from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.model_config import is_whole
 
 MAX_HEADER_BYTES = 100_000_000  # the loader's own limit

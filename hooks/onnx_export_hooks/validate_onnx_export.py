@@ -13,16 +13,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from onnx_export_action.errors import plan_error
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
-from onnx_export_action.results import ExitCode, Failure, Stage, TargetResult, Verdict, read_result
+from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.results import ExitCode, Failure, Stage, TargetResult, Verdict, read_result
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding, from_problem
 from onnx_export_hooks.repository import Repository
 from onnx_export_hooks.rules import VALIDATE_HOOK
 
-RUN = "from onnx_export_action.cli import main; main()"
+RUN = "from onnx_export_action.entrypoints.command_line.cli import main; main()"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

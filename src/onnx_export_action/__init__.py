@@ -6,14 +6,13 @@ first asked for, because torch takes seconds and most of the package works witho
 """
 
 import importlib
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from onnx_export_action import export as _export_package
+from onnx_export_action.vocabulary.version import VERSION
 
 if TYPE_CHECKING:
     from onnx_export_action import onnx_config
-    from onnx_export_action.library import (
+    from onnx_export_action.entrypoints.library import (
         ValidationError,
         convert_to_onnx,
         export,
@@ -26,27 +25,30 @@ if TYPE_CHECKING:
         TasksManager,
     )
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "OnnxConfig",
     "OnnxConfigWithPast",
     "OnnxSeq2SeqConfigWithPast",
     "TasksManager",
     "ValidationError",
+    "__version__",
     "convert_to_onnx",
     "export",
     "onnx_config",
     "validate_model_outputs",
 ]
 
+_LIBRARY = "onnx_export_action.entrypoints.library"
 _HOMES = {
     "OnnxConfig": "onnx_export_action.onnx_config",
     "OnnxConfigWithPast": "onnx_export_action.onnx_config",
     "OnnxSeq2SeqConfigWithPast": "onnx_export_action.onnx_config",
     "TasksManager": "onnx_export_action.onnx_config",
-    "ValidationError": "onnx_export_action.library",
-    "convert_to_onnx": "onnx_export_action.library",
-    "validate_model_outputs": "onnx_export_action.library",
+    "ValidationError": _LIBRARY,
+    "convert_to_onnx": _LIBRARY,
+    "export": _LIBRARY,
+    "validate_model_outputs": _LIBRARY,
 }
 
 
@@ -57,19 +59,3 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_HOMES[name]), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
-
-
-class _ExportPackage(ModuleType):
-    """The subpackage ``export``, which can be called as the function of that name.
-
-    The function's name is that of optimum and transformers.onnx. Importing the subpackage sets the attribute of the
-    same name, whenever that happens, so both are one object.
-    """
-
-    def __call__(self, *positional: Any, **named: Any) -> tuple[list[str], list[str]]:
-        from onnx_export_action.library import export as export_model
-
-        return export_model(*positional, **named)
-
-
-_export_package.__class__ = _ExportPackage

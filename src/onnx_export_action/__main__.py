@@ -2,7 +2,8 @@
 
 import sys
 
-from onnx_export_action import cli, legacy
+from onnx_export_action.entrypoints import transformers_onnx as legacy
+from onnx_export_action.entrypoints.command_line import cli
 
 
 def main() -> None:

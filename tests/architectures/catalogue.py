@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.results import Verdict
+from onnx_export_action.vocabulary.results import Verdict
 from tests.architectures.expected import Expected, Pair, read_expected
 from tests.architectures.inferred_pairs import inferred_pairs
 from tests.architectures.proving import NO_MODEL, Outcome
@@ -31,7 +31,10 @@ ROOT = Path(__file__).parents[2]
 STATE = ROOT / ".catalogue"
 PAGE = ROOT / "docs" / "architectures.md"
 INFERRED_PAGE = ROOT / "docs" / "architectures-inferred.md"
-SOURCES = ("src/onnx_export_action/onnx_config", "src/onnx_export_action/export", "src/onnx_export_action/validation")
+SOURCES = tuple(
+    f"src/onnx_export_action/{room}"
+    for room in ("configuring", "exporting", "graphs", "loading", "onnx_config", "proving", "traceable", "vocabulary")
+)
 TIMEOUT_SECONDS = 600
 
 

@@ -40,8 +40,8 @@ def inferred_pairs(*, only: list[str] | None = None) -> list[Pair]:
 
 def task_of(model_type: str) -> str | None:
     """The first task that an auto class loads, None for what is only ever a part of other models."""
-    from onnx_export_action.errors import ExportError
     from onnx_export_action.onnx_config import TasksManager
+    from onnx_export_action.vocabulary.errors import ExportError
 
     for task in PREFERRED:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from onnx_export_action.report.failures import NEAR_MISS
-from onnx_export_action.results import Verdict
+from onnx_export_action.vocabulary.results import Verdict
 from tests.architectures.catalogue import line_of, read_outcomes, run_left, source_hash
 from tests.architectures.expected import Pair, read_expected
 from tests.architectures.proving import Outcome

@@ -14,8 +14,8 @@ import msgspec
 import torch
 
 from onnx_export_action.onnx_config import TasksManager
-from onnx_export_action.results import Failure, TargetResult, Verdict
-from onnx_export_action.stages import Request, export_and_check
+from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.vocabulary.results import Failure, TargetResult, Verdict
 from tests.architectures.expected import Pair
 from tests.architectures.tiny import SHRINKINGS, Shrinking, tiny_config, write_tiny_config
 

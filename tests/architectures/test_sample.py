@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from onnx_export_action.results import Verdict
+from onnx_export_action.vocabulary.results import Verdict
 from tests.architectures.expected import Pair, read_expected
 from tests.architectures.proving import prove_in_full, reason_of
 

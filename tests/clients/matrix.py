@@ -22,8 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from onnx_export_action.project.variants import EXACT_VARIANTS, OPTIMISATION_LEVELS, TRANSFORMERS_JS_DTYPES, VARIANTS
-from onnx_export_action.results import read_result
+from onnx_export_action.vocabulary.results import read_result
+from onnx_export_action.vocabulary.variants import (
+    EXACT_VARIANTS,
+    OPTIMISATION_LEVELS,
+    TRANSFORMERS_JS_DTYPES,
+    VARIANTS,
+)
 from tests.clients.checkpoints import ROOT, checkpoint_of
 from tests.hub_server import HubServer
 
@@ -147,7 +152,7 @@ def prepared(task: Task, folder: Path, environment: dict[str, str], made: Iterab
     """The model, exported in the variants that are to be ``made``, proven and published; and what PyTorch says."""
     model = checkpoint_of(task.kind, task.name, folder / "models" / task.kind)
     output, result = folder / "artifacts" / task.kind, folder / "artifacts" / f"{task.kind}.result.json"
-    command = [sys.executable, "-c", "from onnx_export_action.cli import main; main()"]
+    command = [sys.executable, "-c", "from onnx_export_action.entrypoints.command_line.cli import main; main()"]
     wanted = task.name + ("-with-past" if task.generates else "")
     variants = [word for variant in made for word in ("--variant", variant)]
     export = ["export", str(model), str(output), "--task", wanted, *variants, "--result-json", str(result)]

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from onnx_export_action.github.comments import COMMENT_LIMIT, read_marker
-from onnx_export_action.results import Failure, Stage, TargetResult, Verdict, encode, read_result
+from onnx_export_action.entrypoints.github.comments import COMMENT_LIMIT, read_marker
+from onnx_export_action.vocabulary.results import Failure, Stage, TargetResult, Verdict, encode, read_result
 from tests.conftest import CheckpointFactory
 from tests.github_server import REPOSITORY, Fault, GitHubServer
 from tests.hub_server import HubServer

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from onnx_export_action.results import FailOn, TargetResult, Verdict, encode, read_result
+from onnx_export_action.vocabulary.results import FailOn, TargetResult, Verdict, encode, read_result
 from tests.end_to_end.command import CommandLine
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "example-results"

@@ -15,7 +15,7 @@ import pytest
 from onnx import numpy_helper
 
 from onnx_export_action.project.manifest import manifest_schema, read_manifest, sha256_of
-from onnx_export_action.results import TargetResult, Verdict, read_result, result_schema
+from onnx_export_action.vocabulary.results import TargetResult, Verdict, read_result, result_schema
 from tests.conftest import CheckpointFactory
 from tests.end_to_end.command import CommandLine, contents
 from tests.end_to_end.conftest import Exported

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.results import read_result
+from onnx_export_action.vocabulary.results import read_result
 from tests.conftest import CheckpointFactory
 from tests.end_to_end.command import CommandLine, contents
 from tests.hub_server import Fault, HubServer

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from onnx_export_action.results import Verdict, read_result
+from onnx_export_action.vocabulary.results import Verdict, read_result
 from tests.conftest import CheckpointFactory
 from tests.end_to_end.command import CommandLine, Running, contents
 

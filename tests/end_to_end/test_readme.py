@@ -52,7 +52,7 @@ def run(command: list[str], repository: Path) -> subprocess.CompletedProcess[str
 
 
 def test_the_readme_documents_every_command() -> None:
-    from onnx_export_action.cli import main
+    from onnx_export_action.entrypoints.command_line.cli import main
 
     documented = {shlex.split(command)[1] for command in documented_commands() if command.startswith("onnx-export")}
     documented |= {shlex.split(command)[1] for command in publish_commands()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnx_export_action.results import Stage, Verdict, read_result
+from onnx_export_action.vocabulary.results import Stage, Verdict, read_result
 from tests.conftest import CheckpointFactory
 from tests.end_to_end.command import CommandLine, contents
 

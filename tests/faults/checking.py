@@ -6,15 +6,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx_export_action.explaining import add_explanation, can_be_explained
-from onnx_export_action.processes import Work, Workers
-from onnx_export_action.results import Cause, FileResult, Stage, Verdict
-from onnx_export_action.stages import answer_of
-from onnx_export_action.validation.divergence import explain
+from onnx_export_action.pipeline.explaining import add_explanation, can_be_explained
+from onnx_export_action.pipeline.stages import answer_of
+from onnx_export_action.pipeline.workers import Work, Workers
+from onnx_export_action.proving.explaining.divergence import explain
+from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, Verdict
 from tests.faults.collection import Fault, break_file
 from tests.faults.exports import Proven, make_export
 
-_CANDIDATE = Work("onnx_export_action.validation.candidate:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime")
+_CANDIDATE = Work(
+    "onnx_export_action.proving.candidate.check:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime"
+)
 
 
 _PATIENCE_SECONDS = 45.0

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from onnx_export_action.results import Cause
+from onnx_export_action.vocabulary.results import Cause
 from tests.faults.exports import INT8, INT8_STEM
 from tests.faults.surgery import Array, Surgery, attribute
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import onnx
 
-from onnx_export_action.export.exporter import export_target
-from onnx_export_action.export.variants import write_variants
-from onnx_export_action.project.manifest import OnnxFileRecord
-from onnx_export_action.project.plan import Job
-from onnx_export_action.results import FileResult
-from onnx_export_action.stages import Request, plan_job
-from onnx_export_action.validation.candidate import check_file
-from onnx_export_action.validation.records import CandidateFile
-from onnx_export_action.validation.reference import make_reference
+from onnx_export_action.exporting.exporter import export_target
+from onnx_export_action.pipeline.stages import Request, plan_job
+from onnx_export_action.proving.candidate.check import check_file
+from onnx_export_action.proving.records import CandidateFile
+from onnx_export_action.proving.reference.running import make_reference
+from onnx_export_action.variants.making import write_variants
+from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.results import FileResult
 from tests.models import tiny_checkpoint
 
 # Name -> model type, the head's task, the export's task.

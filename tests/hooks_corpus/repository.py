@@ -12,16 +12,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from onnx_export_action.project.manifest import (
-    FileRecord,
-    Manifest,
-    ModelRecord,
-    OnnxFileRecord,
-    TensorRecord,
-    fingerprint,
-    sha256_of,
-    write_manifest,
-)
+from onnx_export_action.project.manifest import fingerprint, sha256_of, write_manifest
+from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, ModelRecord, OnnxFileRecord, TensorRecord
 
 SETTINGS = """\
 version: 1

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from onnx_export_action.results import Verdict, read_result
+from onnx_export_action.vocabulary.results import Verdict, read_result
 from tests.models import tiny_checkpoint
 from tests.runner import ROOT, Runner, outputs_in
 

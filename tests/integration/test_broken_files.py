@@ -7,12 +7,12 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnx_export_action.project.plan import Job, OutputTolerance
-from onnx_export_action.results import Verdict
-from onnx_export_action.stages import Request, plan_job
-from onnx_export_action.validation.candidate import check_file
-from onnx_export_action.validation.records import CandidateFile, ReferenceReader
-from onnx_export_action.validation.reference import make_reference
+from onnx_export_action.pipeline.stages import Request, plan_job
+from onnx_export_action.proving.candidate.check import check_file
+from onnx_export_action.proving.records import CandidateFile, ReferenceReader
+from onnx_export_action.proving.reference.running import make_reference
+from onnx_export_action.vocabulary.jobs import Job, OutputTolerance
+from onnx_export_action.vocabulary.results import Verdict
 from tests.conftest import CheckpointFactory
 from tests.faults.checking import Exports, find
 from tests.faults.collection import FAULTS, Fault
@@ -70,7 +70,7 @@ def test_the_tolerance_is_calibrated_and_says_how(encoder: Proven) -> None:
 def test_a_model_too_large_for_float64_keeps_the_default_table_and_says_so(
     checkpoint: CheckpointFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onnx_export_action.validation.calibration.MEMORY_BUDGET", 1000)
+    monkeypatch.setattr("onnx_export_action.proving.reference.calibration.MEMORY_BUDGET", 1000)
     model = checkpoint("bert", task="feature-extraction")
     job = plan_job(
         Request(name="target", model=str(model), destination=tmp_path / "destination", task="feature-extraction")

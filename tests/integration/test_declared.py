@@ -11,14 +11,14 @@ import onnx
 import pytest
 import torch
 
-from onnx_export_action.errors import ExportError
-from onnx_export_action.export.configuration import onnx_config_for
-from onnx_export_action.export.declaring import declared_onnx_config
+from onnx_export_action.configuring.configuration import onnx_config_for
+from onnx_export_action.configuring.declaring import declared_onnx_config
 from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.pipeline.stages import export_and_check, plan_job, request_of
 from onnx_export_action.project.settings import load_settings
-from onnx_export_action.results import Stage, TargetResult, Verdict
-from onnx_export_action.stages import export_and_check, plan_job, request_of
-from onnx_export_action.validation.cases import plan_cases
+from onnx_export_action.proving.cases.grid import plan_cases
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.results import Stage, TargetResult, Verdict
 from tests.architectures.tiny import write_tiny_config
 from tests.conftest import CheckpointFactory
 from tests.unit.onnx_config.signatures import signature
@@ -61,7 +61,7 @@ def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / ".git").mkdir()
 
     def make(kind: str, task: str, *lines: str) -> OnnxConfig:
-        from onnx_export_action.export.loading import load_model
+        from onnx_export_action.loading.model import load_model
 
         folder = tmp_path / "models" / kind
         if not folder.exists():

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from onnx_export_action.results import Verdict
-from onnx_export_action.stages import Request, export_and_check
+from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.vocabulary.results import Verdict
 from tests.architectures.proving import reason_of
 
 TINY = {"block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4}

@@ -9,9 +9,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnx_export_action.results import Cause, LayerResult, Verdict
-from onnx_export_action.stages import Request, check_folder, export_and_check
-from onnx_export_action.validation.layers import first_divergent
+from onnx_export_action.pipeline.stages import Request, check_folder, export_and_check
+from onnx_export_action.proving.explaining.layers import first_divergent
+from onnx_export_action.vocabulary.results import Cause, LayerResult, Verdict
 from tests.conftest import CheckpointFactory
 from tests.faults.checking import Exports, find
 from tests.faults.collection import FAULTS
@@ -105,7 +105,7 @@ def test_a_wrong_file_is_explained_beside_its_folder_and_shown_by_a_script_alone
 def test_what_breaks_while_looking_is_a_note_and_the_verdict_stays(
     checkpoint: CheckpointFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onnx_export_action.explaining._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("onnx_export_action.pipeline.explaining._PATIENCE_SECONDS", 0.0)
     model = str(checkpoint("vit", task="image-classification"))
     request = Request(name="made", model=model, destination=tmp_path / "made", task="image-classification")
     export_and_check(request, progress=lambda _: None)

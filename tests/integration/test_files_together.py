@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 import torch
 
-from onnx_export_action.export.loading import spread_random_weights
-from onnx_export_action.results import Verdict
-from onnx_export_action.stages import Request, export_and_check
-from onnx_export_action.validation.candidate import open_session
+from onnx_export_action.loading.model import spread_random_weights
+from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.proving.candidate.check import open_session
+from onnx_export_action.vocabulary.results import Verdict
 from tests.architectures.proving import reason_of
 from tests.architectures.tiny import tiny_config
 

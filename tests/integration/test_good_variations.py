@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.results import Verdict
+from onnx_export_action.vocabulary.results import Verdict
 from tests.faults.checking import Exports
 from tests.faults.variations import VARIATIONS, Change
 

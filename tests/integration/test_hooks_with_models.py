@@ -81,7 +81,7 @@ def test_a_real_export_is_current_until_its_model_changes(
 ) -> None:
     from click.testing import CliRunner
 
-    from onnx_export_action.cli import main as onnx_export
+    from onnx_export_action.entrypoints.command_line.cli import main as onnx_export
 
     folder = own_checkpoint("bert")
     (tmp_path / ".git").mkdir()

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from onnx_export_action.export import tracer
-from onnx_export_action.export.calibrating import calibrate_batch_norms
-from onnx_export_action.export.calling import model_call
-from onnx_export_action.export.exporter import patched
-from onnx_export_action.export.graph import write_graph
-from onnx_export_action.export.loading import spread_random_weights
+from onnx_export_action.exporting.engines import tracer
+from onnx_export_action.exporting.exporter import patched
+from onnx_export_action.graphs.weightless import write_graph
+from onnx_export_action.loading.calibrating import calibrate_batch_norms
+from onnx_export_action.loading.model import spread_random_weights
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
-from onnx_export_action.validation.candidate import open_session
+from onnx_export_action.proving.candidate.check import open_session
+from onnx_export_action.traceable.calling import model_call
 from tests.architectures.tiny import tiny_config
 
 

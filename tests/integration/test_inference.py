@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from onnx_export_action.errors import ExportError
-from onnx_export_action.export.configuration import INFERRED_NOTE
-from onnx_export_action.export.inference import infer_onnx_config
-from onnx_export_action.export.loading import spread_random_weights
+from onnx_export_action.configuring.configuration import INFERRED_NOTE
+from onnx_export_action.configuring.inference import infer_onnx_config
+from onnx_export_action.loading.model import spread_random_weights
 from onnx_export_action.onnx_config import TasksManager
-from onnx_export_action.results import TargetResult, Verdict
-from onnx_export_action.stages import Request, export_and_check
+from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.results import TargetResult, Verdict
 from tests.architectures.tiny import tiny_config, write_tiny_config
 from tests.unit.onnx_config.signatures import signature
 

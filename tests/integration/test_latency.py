@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.policy import exit_code_of
-from onnx_export_action.project.plan import LatencyBounds
-from onnx_export_action.results import ExitCode, LatencyResult, LatencySizeResult, TargetResult, Verdict
-from onnx_export_action.stages import Request, beyond_bounds, export_and_check
+from onnx_export_action.judging.policy import exit_code_of
+from onnx_export_action.pipeline.stages import Request, beyond_bounds, export_and_check
+from onnx_export_action.vocabulary.jobs import LatencyBounds
+from onnx_export_action.vocabulary.results import ExitCode, LatencyResult, LatencySizeResult, TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 
 

@@ -22,9 +22,9 @@ from onnx_export_action import (
     export,
     validate_model_outputs,
 )
-from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config import BertOnnxConfig
-from onnx_export_action.results import Verdict
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.results import Verdict
 from tests.conftest import CheckpointFactory
 
 Exported = tuple[Any, OnnxConfig, Path]
@@ -311,7 +311,7 @@ def test_the_package_is_light_until_a_function_is_used() -> None:
         "import sys, onnx_export_action as package\n"
         "package.TasksManager, package.OnnxConfig, package.onnx_config.BertOnnxConfig\n"
         "print(callable(package.export), 'torch' in sys.modules)\n"
-        "import onnx_export_action.export.exporter\n"
+        "import onnx_export_action.exporting.exporter\n"
         "from onnx_export_action import export, validate_model_outputs\n"
         "print(callable(export), callable(validate_model_outputs))\n"
     )

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoModel, LongformerConfig, LongformerModel
 
-from onnx_export_action.export.exporter import patched
-from onnx_export_action.export.loading import spread_random_weights
+from onnx_export_action.exporting.exporter import patched
+from onnx_export_action.loading.model import spread_random_weights
 from tests.architectures.tiny import tiny_config
 
 

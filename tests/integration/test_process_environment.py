@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from onnx_export_action.processes import Work, Workers
-from onnx_export_action.results import Stage
+from onnx_export_action.pipeline.workers import Work, Workers
+from onnx_export_action.vocabulary.results import Stage
 
 SECRETS = {
     "GITHUB_TOKEN": "ghs_one",

@@ -19,16 +19,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_export_action.project.manifest import (
-    FileRecord,
-    Fingerprint,
-    Manifest,
-    ModelRecord,
-    OnnxFileRecord,
-    sha256_of,
-    write_manifest,
-)
-from onnx_export_action.results import CaseResult, FileResult, ModelInfo, TargetResult, Verdict, encode
+from onnx_export_action.project.manifest import Fingerprint, sha256_of, write_manifest
+from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, ModelRecord, OnnxFileRecord
+from onnx_export_action.vocabulary.results import CaseResult, FileResult, ModelInfo, TargetResult, Verdict, encode
 from tests.hub_server import Fault, HubServer, XetStore
 
 REPO = "team/sentiment-onnx"

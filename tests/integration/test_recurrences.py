@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnx_export_action.export.recurrences import (
+from onnx_export_action.traceable.recurrences import (
     gated_delta_rule,
     rnn_scan,
     rwkv_linear_attention,
     selective_scan,
     state_space_duality,
 )
-from onnx_export_action.export.scanning import scan
+from onnx_export_action.traceable.scanning import scan
 from tests.integration.test_symbolics import Inputs, assert_traced_right
 
 LENGTHS = (5, 1, 9)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from onnx_export_action.results import Stage, TargetResult, Verdict
-from onnx_export_action.stages import Request, export_and_check
-from onnx_export_action.validation.builtin_samples import portrait, voice
+from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.proving.cases.builtin_samples import portrait, voice
+from onnx_export_action.vocabulary.results import Stage, TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 
 

@@ -13,9 +13,9 @@ import onnxruntime
 import pytest
 import torch
 
-from onnx_export_action.export.loading import load_model
-from onnx_export_action.results import TargetResult, Verdict
-from onnx_export_action.stages import Request, export_and_check, plan_job
+from onnx_export_action.loading.model import load_model
+from onnx_export_action.pipeline.stages import Request, export_and_check, plan_job
+from onnx_export_action.vocabulary.results import TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 from tests.models import HIDDEN
 

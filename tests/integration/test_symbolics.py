@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnx_export_action.export.calling import ModelCall
-from onnx_export_action.export.graph import write_graph
-from onnx_export_action.export.tracer import trace
-from onnx_export_action.validation.candidate import open_session
+from onnx_export_action.exporting.engines.tracer import trace
+from onnx_export_action.graphs.weightless import write_graph
+from onnx_export_action.proving.candidate.check import open_session
+from onnx_export_action.traceable.calling import ModelCall
 
 
 class Computing(torch.nn.Module):

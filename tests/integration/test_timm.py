@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.results import Stage, Verdict
-from onnx_export_action.stages import Request, export_and_check
+from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.vocabulary.results import Stage, Verdict
 from tests.architectures.proving import reason_of
 
 

@@ -16,13 +16,13 @@ import onnxruntime
 import pytest
 import torch
 
-from onnx_export_action.errors import ExportError
-from onnx_export_action.export.calling import ModelCall, model_call, run_flat
-from onnx_export_action.export.graph import WeightlessGraph, write_graph
-from onnx_export_action.export.torch_export import capture
+from onnx_export_action.exporting.engines.torch_export import capture
+from onnx_export_action.graphs.weightless import WeightlessGraph, write_graph
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.registry import TasksManager
-from onnx_export_action.results import Stage
+from onnx_export_action.traceable.calling import ModelCall, model_call, run_flat
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.results import Stage
 from tests.conftest import CheckpointFactory
 
 ROWS = {0: "batch_size", 1: "sequence_length"}
@@ -375,8 +375,8 @@ def test_nothing_is_printed_or_logged_and_logging_is_left_as_it_was(
 def test_a_worker_that_leaves_at_once_leaves_nothing_behind() -> None:
     script = """
 import multiprocessing, os, torch
-from onnx_export_action.export.calling import ModelCall
-from onnx_export_action.export.torch_export import capture
+from onnx_export_action.traceable.calling import ModelCall
+from onnx_export_action.exporting.engines.torch_export import capture
 
 class Double(torch.nn.Module):
     def forward(self, rows):

@@ -10,20 +10,21 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from onnx_export_action.errors import ExportError
-from onnx_export_action.export import torchscript
-from onnx_export_action.export.calling import ModelCall, model_call
-from onnx_export_action.export.outcome import read_signature
+from onnx_export_action.exporting.engines import torchscript
+from onnx_export_action.graphs.torchscript_signature import read_signature
 from onnx_export_action.onnx_config import TextEncoderOnnxConfig
-from onnx_export_action.project.manifest import MANIFEST_NAME, read_manifest
-from onnx_export_action.project.plan import OutputTolerance
-from onnx_export_action.results import FileResult, Stage, TargetResult, Verdict
-from onnx_export_action.stages import Request, check_folder, export_and_check
-from onnx_export_action.validation.candidate import check_file
-from onnx_export_action.validation.cases import plan_cases
-from onnx_export_action.validation.records import CandidateFile, write_record
-from onnx_export_action.validation.reference import component_reference
-from onnx_export_action.validation.tolerance import UserTolerances
+from onnx_export_action.pipeline.stages import Request, check_folder, export_and_check
+from onnx_export_action.project.manifest import read_manifest
+from onnx_export_action.proving.candidate.check import check_file
+from onnx_export_action.proving.cases.grid import plan_cases
+from onnx_export_action.proving.measures.tolerance import UserTolerances
+from onnx_export_action.proving.records import CandidateFile, write_record
+from onnx_export_action.proving.reference.running import component_reference
+from onnx_export_action.traceable.calling import ModelCall, model_call
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.manifest import MANIFEST_NAME
+from onnx_export_action.vocabulary.results import FileResult, Stage, TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 
 

@@ -12,12 +12,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from onnx_export_action.export.variants import make_variant
+from onnx_export_action.pipeline.stages import Request, check_folder, export_and_check
 from onnx_export_action.project.manifest import read_manifest
-from onnx_export_action.project.plan import OutputTolerance
-from onnx_export_action.project.variants import VARIANTS, variant_path
-from onnx_export_action.results import FileResult, TargetResult, Verdict
-from onnx_export_action.stages import Request, check_folder, export_and_check
+from onnx_export_action.variants.making import make_variant
+from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.results import FileResult, TargetResult, Verdict
+from onnx_export_action.vocabulary.variants import VARIANTS, variant_path
 from tests.conftest import CheckpointFactory
 
 SMALLER = ("fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4")
@@ -304,8 +304,8 @@ def test_convolutions_are_quantised_where_their_kernels_are(checkpoint: Checkpoi
 def test_weights_beyond_the_protobuf_limit_lie_beside_each_variant(
     checkpoint: CheckpointFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from onnx_export_action.export import graph
-    from onnx_export_action.export.variants import write_variants
+    from onnx_export_action.graphs import weightless as graph
+    from onnx_export_action.variants.making import write_variants
 
     folder = tmp_path / "bert"
     exported(checkpoint("bert"), folder, ("fp32",))

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from onnx_export_action.project.variants import TRANSFORMERS_JS_DTYPES
 from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import Markdown, code
-from onnx_export_action.results import FileResult, TargetResult
+from onnx_export_action.vocabulary.results import FileResult, TargetResult
+from onnx_export_action.vocabulary.variants import TRANSFORMERS_JS_DTYPES
 
 CARD_NAME = "README.md"
 TAGS = ("onnx",)

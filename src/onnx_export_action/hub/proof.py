@@ -10,19 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from onnx_export_action.errors import ExportError
-from onnx_export_action.project.manifest import (
-    MANIFEST_NAME,
-    FileRecord,
-    Fingerprint,
-    Manifest,
-    OnnxFileRecord,
-    read_manifest,
-    sha256_of,
-)
-from onnx_export_action.project.problems import quoted
-from onnx_export_action.project.variants import REFERENCE_VARIANT
-from onnx_export_action.results import FileResult, Stage, TargetResult, Verdict
+from onnx_export_action.project.manifest import Fingerprint, read_manifest, sha256_of
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, FileRecord, Manifest, OnnxFileRecord
+from onnx_export_action.vocabulary.problems import quoted
+from onnx_export_action.vocabulary.results import FileResult, Stage, TargetResult, Verdict
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 # Data that tokenizers, processors and configurations are made of; never code, never what steers a repository.
 _COMPANION_SUFFIXES = frozenset({".json", ".txt", ".model", ".jinja", ".codes", ".spm"})

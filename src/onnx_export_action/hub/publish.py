@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from onnx_export_action.hub.credentials import is_of_the_network, token_for
 from onnx_export_action.hub.model_card import CARD_NAME, card_with_section
 from onnx_export_action.hub.proof import ProvenFile, git_blob_sha1, proven_files, publish_error
-from onnx_export_action.results import TargetResult
+from onnx_export_action.vocabulary.results import TargetResult
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi, RepoFile

@@ -12,24 +12,44 @@ from typing import TYPE_CHECKING, Any
 from onnx_export_action.onnx_config.registry import CLASS_MODULES
 
 if TYPE_CHECKING:
-    from onnx_export_action.onnx_config.audio import *
+    from onnx_export_action.onnx_config.architectures.audio import *
+    from onnx_export_action.onnx_config.architectures.diffusion import *
+    from onnx_export_action.onnx_config.architectures.multimodal import *
+    from onnx_export_action.onnx_config.architectures.sentence import *
+    from onnx_export_action.onnx_config.architectures.seq2seq import *
+    from onnx_export_action.onnx_config.architectures.text_decoders import *
+    from onnx_export_action.onnx_config.architectures.text_encoders import *
+    from onnx_export_action.onnx_config.architectures.time_series import *
+    from onnx_export_action.onnx_config.architectures.vision import *
     from onnx_export_action.onnx_config.base import *
-    from onnx_export_action.onnx_config.diffusion import *
-    from onnx_export_action.onnx_config.dummy_inputs import *
+    from onnx_export_action.onnx_config.dummy_inputs.audio import *
+    from onnx_export_action.onnx_config.dummy_inputs.base import *
+    from onnx_export_action.onnx_config.dummy_inputs.cache import *
+    from onnx_export_action.onnx_config.dummy_inputs.series import *
+    from onnx_export_action.onnx_config.dummy_inputs.text import *
+    from onnx_export_action.onnx_config.dummy_inputs.usual import *
+    from onnx_export_action.onnx_config.dummy_inputs.vision import *
     from onnx_export_action.onnx_config.features import *
     from onnx_export_action.onnx_config.modalities import *
-    from onnx_export_action.onnx_config.multimodal import *
     from onnx_export_action.onnx_config.normalized import *
     from onnx_export_action.onnx_config.registry import *
-    from onnx_export_action.onnx_config.sentence import *
-    from onnx_export_action.onnx_config.seq2seq import *
     from onnx_export_action.onnx_config.shapes import *
-    from onnx_export_action.onnx_config.text_decoders import *
-    from onnx_export_action.onnx_config.text_encoders import *
-    from onnx_export_action.onnx_config.time_series import *
-    from onnx_export_action.onnx_config.vision import *
 
-_BASE_MODULES = ("base", "dummy_inputs", "features", "modalities", "normalized", "registry", "shapes")
+_BASE_MODULES = (
+    "base",
+    "dummy_inputs.audio",
+    "dummy_inputs.base",
+    "dummy_inputs.cache",
+    "dummy_inputs.series",
+    "dummy_inputs.text",
+    "dummy_inputs.usual",
+    "dummy_inputs.vision",
+    "features",
+    "modalities",
+    "normalized",
+    "registry",
+    "shapes",
+)
 _MODULES = tuple(f"{__name__}.{module}" for module in _BASE_MODULES) + CLASS_MODULES
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
-from onnx_export_action.errors import plan_error
-from onnx_export_action.onnx_config.dummy_inputs import ALL_GENERATORS, PADDINGS, DummyInputGenerator
+from onnx_export_action.onnx_config.dummy_inputs.base import PADDINGS, DummyInputGenerator
+from onnx_export_action.onnx_config.dummy_inputs.usual import ALL_GENERATORS
 from onnx_export_action.onnx_config.normalized import NormalizedConfig, NormalizedConfigClass
 from onnx_export_action.onnx_config.shapes import (
     DEFAULT_DUMMY_SHAPES,
@@ -31,6 +31,7 @@ from onnx_export_action.onnx_config.shapes import (
     split_length,
 )
 from onnx_export_action.onnx_config.tasks import parse_task, suggestion
+from onnx_export_action.vocabulary.errors import plan_error
 
 Axes = OrderedDict[str, dict[int, str]]
 

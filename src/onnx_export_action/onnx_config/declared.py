@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS, atomic_axes
 from onnx_export_action.onnx_config.base import Axes, OnnxConfig
-from onnx_export_action.onnx_config.dummy_inputs import DummyInputGenerator
+from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.inferred import GENERATORS
 from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit, fixed_at
 
 if TYPE_CHECKING:
-    from onnx_export_action.onnx_config.dummy_inputs import Array
+    from onnx_export_action.onnx_config.dummy_inputs.base import Array
 
 CACHE_PREFIXES = ("past_key_values.", "present.")
 # What the values of an input may be; the first that its name does not speak against is tried first.

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onnx_export_action.onnx_config.base import Axes, OnnxConfig
-from onnx_export_action.onnx_config.dummy_inputs import (
-    ALL_GENERATORS,
-    DummyBoxGenerator,
+from onnx_export_action.onnx_config.dummy_inputs.audio import (
     DummyFixedSpectrogramGenerator,
     DummyFramesFirstGenerator,
-    DummyImagePromptGenerator,
-    DummyInputGenerator,
-    DummyTimeSeriesGenerator,
-    DummyVideoGenerator,
 )
+from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
+from onnx_export_action.onnx_config.dummy_inputs.series import DummyTimeSeriesGenerator
+from onnx_export_action.onnx_config.dummy_inputs.text import DummyBoxGenerator, DummyImagePromptGenerator
+from onnx_export_action.onnx_config.dummy_inputs.usual import ALL_GENERATORS
+from onnx_export_action.onnx_config.dummy_inputs.vision import DummyVideoGenerator
 from onnx_export_action.onnx_config.normalized import NormalizedTextAndVisionConfig
 from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit
 

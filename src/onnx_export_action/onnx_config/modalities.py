@@ -13,16 +13,11 @@ from onnx_export_action.onnx_config.base import (
     OnnxConfigWithPast,
     OnnxSeq2SeqConfigWithPast,
 )
-from onnx_export_action.onnx_config.dummy_inputs import (
-    DummyAudioInputGenerator,
-    DummyDecoderTextInputGenerator,
-    DummyEncoderOutputGenerator,
-    DummyInputGenerator,
-    DummyPastKeyValuesGenerator,
-    DummyTextInputGenerator,
-    DummyVisionInputGenerator,
-    shortest_audio,
-)
+from onnx_export_action.onnx_config.dummy_inputs.audio import DummyAudioInputGenerator, shortest_audio
+from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
+from onnx_export_action.onnx_config.dummy_inputs.cache import DummyEncoderOutputGenerator, DummyPastKeyValuesGenerator
+from onnx_export_action.onnx_config.dummy_inputs.text import DummyDecoderTextInputGenerator, DummyTextInputGenerator
+from onnx_export_action.onnx_config.dummy_inputs.vision import DummyVisionInputGenerator
 from onnx_export_action.onnx_config.normalized import (
     NormalizedConfig,
     NormalizedConfigClass,

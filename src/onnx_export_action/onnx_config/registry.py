@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from onnx_export_action.errors import ExportError, plan_error
 from onnx_export_action.onnx_config.base import OnnxConfig, OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.tasks import (
     AUTO_CLASSES,
@@ -20,13 +19,14 @@ from onnx_export_action.onnx_config.tasks import (
     suggestion,
     task_name,
 )
+from onnx_export_action.vocabulary.errors import ExportError, plan_error
 
 OnnxConfigConstructor = Callable[..., OnnxConfig]
 ConfigClass = TypeVar("ConfigClass", bound=type[OnnxConfig])
 
 # The modules whose classes register themselves; loaded when the register is first asked.
 CLASS_MODULES = tuple(
-    f"{__package__}.{module}"
+    f"{__package__}.architectures.{module}"
     for module in (
         "text_encoders",
         "text_decoders",

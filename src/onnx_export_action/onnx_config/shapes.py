@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from onnx_export_action.errors import plan_error
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.tasks import suggestion
+from onnx_export_action.vocabulary.errors import plan_error
 
 AxesMapping = Mapping[str, Mapping[int, str]]
 

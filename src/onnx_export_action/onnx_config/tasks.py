@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from onnx_export_action.errors import plan_error
+from onnx_export_action.vocabulary.errors import plan_error
 
 PAST_SUFFIX = "-with-past"
 

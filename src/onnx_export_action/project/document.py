@@ -15,7 +15,7 @@ from typing import TypeAlias
 import msgspec
 import yaml
 
-from onnx_export_action.project.problems import Problem, quoted
+from onnx_export_action.vocabulary.problems import Problem, quoted
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32

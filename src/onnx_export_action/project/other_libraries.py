@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from onnx_export_action.errors import plan_error
-from onnx_export_action.project.problems import quoted
 from onnx_export_action.project.sentence_modules import (
     MODULES_NAME,
     Pooling,
     has_sentence_modules,
     read_sentence_modules,
 )
+from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.problems import quoted
 
 # What transformers (``PreTrainedConfig.get_config_dict``) adds to a configuration that timm wrote.
 _TIMM = {"model_type": "timm_wrapper", "architectures": ["TimmWrapperForImageClassification"]}

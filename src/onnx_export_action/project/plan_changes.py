@@ -17,13 +17,13 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.errors import plan_error
 from onnx_export_action.project.document import Node, Plain, read_document
-from onnx_export_action.project.problems import quoted
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.settings_schema import OWN_KEYS
 from onnx_export_action.project.targets import repository_of
-from onnx_export_action.results import TargetResult
+from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.problems import quoted
+from onnx_export_action.vocabulary.results import TargetResult
 
 MAX_JOBS = 256  # GitHub's limit of jobs from one matrix
 SHAPING_PACKAGES = ("onnx-export-action", "onnx", "onnxruntime", "onnxscript", "torch", "transformers")

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx_export_action.errors import plan_error
 from onnx_export_action.project.targets import SAMPLE_SUFFIXES, repository_of
+from onnx_export_action.vocabulary.errors import plan_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ import jsonschema_rs
 import msgspec
 
 from onnx_export_action.project.document import Node, describe, quote_hint
-from onnx_export_action.project.problems import Problem, did_you_mean, quoted
 from onnx_export_action.project.settings_schema import OF_VARIANTS, Schema, settings_schema
-from onnx_export_action.project.variants import VARIANTS, variant_meant
+from onnx_export_action.vocabulary.problems import Problem, did_you_mean, quoted
+from onnx_export_action.vocabulary.variants import VARIANTS, variant_meant
 
 DocumentPath: TypeAlias = tuple[str | int, ...]
 

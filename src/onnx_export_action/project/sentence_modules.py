@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from onnx_export_action.errors import ExportError, load_error, plan_error
 from onnx_export_action.project.places import stays_inside
-from onnx_export_action.project.problems import quoted
+from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
+from onnx_export_action.vocabulary.problems import quoted
 
 MODULES_NAME = "modules.json"
 CONFIG_NAME = "config.json"

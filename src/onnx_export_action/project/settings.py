@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.errors import ExportError
 from onnx_export_action.project.document import Entry, Node, read_document
-from onnx_export_action.project.problems import Problem
 from onnx_export_action.project.schema_findings import DocumentPath, schema_findings
 from onnx_export_action.project.settings_schema import MAX_TARGETS, OWN_KEYS, settings_schema
 from onnx_export_action.project.targets import Target, TargetFields, TargetReader, repository_of
-from onnx_export_action.results import Stage
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.problems import Problem
+from onnx_export_action.vocabulary.results import Stage
 
 __all__ = ["Problem", "Settings", "SettingsError", "Target", "load_settings", "settings_schema"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
-from onnx_export_action.project.variants import FLOAT32_VARIANTS, VARIANTS
-from onnx_export_action.results import FailOn
+from onnx_export_action.vocabulary.results import FailOn
+from onnx_export_action.vocabulary.variants import FLOAT32_VARIANTS, VARIANTS
 
 Schema: TypeAlias = dict[str, Any]
 Weights: TypeAlias = Literal["load", "random"]

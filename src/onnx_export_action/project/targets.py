@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
-from onnx_export_action.errors import plan_error
 from onnx_export_action.project.document import Entry, Node
-from onnx_export_action.project.plan import (
+from onnx_export_action.project.settings_schema import CLASS_PATTERN, OF_VARIANTS, Engine, Weights
+from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.jobs import (
     ConfigurationClass,
     Declaration,
     DeclaredAxis,
@@ -23,10 +24,9 @@ from onnx_export_action.project.plan import (
     LatencyBounds,
     OutputTolerance,
 )
-from onnx_export_action.project.problems import Problem, nearest, quoted
-from onnx_export_action.project.settings_schema import CLASS_PATTERN, OF_VARIANTS, Engine, Weights
-from onnx_export_action.project.variants import REFERENCE_VARIANT
-from onnx_export_action.results import FailOn
+from onnx_export_action.vocabulary.problems import Problem, nearest, quoted
+from onnx_export_action.vocabulary.results import FailOn
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 TRACER_MAX_OPSET = 20  # torch.onnx.export(dynamo=False) knows no later operators
 TORCH_EXPORT_MIN_OPSET = 18  # torch.onnx.export(dynamo=True) is written for this opset

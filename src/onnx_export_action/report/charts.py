@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from onnx_export_action.errors import plan_error
 from onnx_export_action.report.escape import visible
-from onnx_export_action.results import CaseResult, LayerResult, OutputResult
+from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.results import CaseResult, LayerResult, OutputResult
 
 _LABEL, _CASE_LABEL = 60, 80
 _MOST_CASES = 60

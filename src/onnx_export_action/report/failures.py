@@ -10,7 +10,7 @@ from itertools import islice
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, block, code, command, visible
 from onnx_export_action.report.verdicts import State, file_state, target_state, worst_margin
-from onnx_export_action.results import (
+from onnx_export_action.vocabulary.results import (
     AxisResult,
     CaseResult,
     Failure,

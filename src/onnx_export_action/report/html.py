@@ -11,11 +11,12 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from onnx_export_action.judging.comparison import Difference, FileChange, compare
 from onnx_export_action.report import charts, figures
-from onnx_export_action.report.compare import FileChange, compare
+from onnx_export_action.report.differences import before_and_after
 from onnx_export_action.report.escape import visible
 from onnx_export_action.report.verdicts import file_state, target_state, worst_margin
-from onnx_export_action.results import FileResult, OutputResult, TargetResult, Verdict
+from onnx_export_action.vocabulary.results import FileResult, OutputResult, TargetResult, Verdict
 
 if typing.TYPE_CHECKING:
     import jinja2
@@ -196,12 +197,13 @@ def _latency(file: FileResult) -> float | None:
 
 
 def _change(change: FileChange) -> list[str]:
-    said = [
-        f"{'breaking: ' if one.breaking else ''}{one.what} {visible(one.before, _PROSE) or '–'} → "
-        f"{visible(one.after, _PROSE) or '–'}"
-        for one in change.differences
-    ]
-    return [visible(change.target, _NAME), visible(change.path, _NAME), "; ".join(said) or f"{change.kind} file"]
+    said = "; ".join(_difference(one) for one in change.differences) or f"{change.kind} file"
+    return [visible(change.target, _NAME), visible(change.path, _NAME), said]
+
+
+def _difference(difference: Difference) -> str:
+    before, after = (visible(side, _PROSE) or "–" for side in before_and_after(difference))
+    return f"{'breaking: ' if difference.breaking else ''}{difference.aspect} {before} → {after}"
 
 
 @functools.cache

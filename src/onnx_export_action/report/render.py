@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from onnx_export_action.judging.comparison import FileChange, compare
 from onnx_export_action.report import figures
-from onnx_export_action.report.compare import FileChange, compare
 from onnx_export_action.report.escape import Markdown, code
 from onnx_export_action.report.views import ReportView, cut, report_view, size
-from onnx_export_action.results import TargetResult, Verdict, encode, overall_verdict
+from onnx_export_action.vocabulary.results import TargetResult, Verdict, encode, overall_verdict
 
 if typing.TYPE_CHECKING:
     import jinja2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from onnx_export_action.project.variants import REFERENCE_VARIANT, VARIANTS, reference_path
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import Markdown, code
 from onnx_export_action.report.verdicts import file_state
-from onnx_export_action.results import FileResult, OutputResult, TargetResult
+from onnx_export_action.vocabulary.results import FileResult, OutputResult, TargetResult
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, reference_path
 
 
 def variant_rows(result: TargetResult) -> Iterator[Markdown]:

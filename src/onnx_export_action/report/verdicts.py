@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from onnx_export_action.report.escape import Markdown, code
-from onnx_export_action.results import FileResult, OutputResult, Stage, TargetResult, Verdict
+from onnx_export_action.vocabulary.results import FileResult, OutputResult, Stage, TargetResult, Verdict
 
 
 class State(enum.IntEnum):

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
 
-from onnx_export_action.project.variants import REFERENCE_VARIANT
+from onnx_export_action.judging.comparison import ChangeKind, Difference, FileChange, compare
 from onnx_export_action.report import figures
-from onnx_export_action.report.compare import Difference, FileChange, compare
+from onnx_export_action.report.differences import before_and_after
 from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, code, html_code, visible
 from onnx_export_action.report.failures import TargetFailure, shape_words, target_failure, warnings
 from onnx_export_action.report.variants import variant_rows
@@ -26,7 +26,7 @@ from onnx_export_action.report.verdicts import (
     verdict_state,
     worst_margin,
 )
-from onnx_export_action.results import (
+from onnx_export_action.vocabulary.results import (
     CaseResult,
     ElementResult,
     FileResult,
@@ -37,6 +37,7 @@ from onnx_export_action.results import (
     TaskMetricResult,
     Verdict,
 )
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 # Beyond these a list says how many more there are: result.json has them all.
 _MOST_OUTPUTS = 20
@@ -130,7 +131,7 @@ def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -
 
 def _breaking_words(changes: Sequence[FileChange]) -> Markdown:
     """What the headline adds where callers of a file must change."""
-    count = sum(change.kind == "gone" or any(one.breaking for one in change.differences) for change in changes)
+    count = sum(change.kind is ChangeKind.GONE or any(one.breaking for one in change.differences) for change in changes)
     return Markdown(f", {count} with a breaking change" if count else "")
 
 
@@ -227,9 +228,9 @@ def _change_row(change: FileChange) -> Markdown:
 
 
 def _difference(difference: Difference) -> str:
-    before, after = (code(side) if side else figures.NOTHING for side in (difference.before, difference.after))
+    before, after = (code(side) if side else figures.NOTHING for side in before_and_after(difference))
     breaking = "**breaking:** " if difference.breaking else ""
-    return f"{breaking}{difference.what} {before} → {after}"
+    return f"{breaking}{difference.aspect} {before} → {after}"
 
 
 def _generation(result: TargetResult, file: FileResult) -> Iterator[Markdown]:

@@ -93,7 +93,7 @@ def sizes_of_one_call(model: Any, part: OnnxConfig, shapes: dict[str, int], padd
     """Call the model; the size of every axis of every input and output."""
     import torch
 
-    from onnx_export_action.export.calling import FlatModel
+    from onnx_export_action.traceable.calling import FlatModel
 
     inputs = part.generate_dummy_inputs("pt", padding=padding, **shapes)
     with torch.inference_mode():

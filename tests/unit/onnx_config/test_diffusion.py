@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from onnx_export_action.errors import ExportError
-from onnx_export_action.export.source import read_model_config
+from onnx_export_action.loading.source import read_model_config
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
+from onnx_export_action.vocabulary.errors import ExportError
 from tests.unit.onnx_config.configs import text_config
 from tests.unit.onnx_config.signatures import signature
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config import (
     BartOnnxConfig,
     BertOnnxConfig,
@@ -25,6 +24,7 @@ from onnx_export_action.onnx_config import (
     Wav2Vec2OnnxConfig,
     WhisperOnnxConfig,
 )
+from onnx_export_action.vocabulary.errors import ExportError
 from tests.unit.onnx_config.configs import (
     bart_config,
     clip_config,

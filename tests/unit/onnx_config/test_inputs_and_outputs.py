@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config import (
     BartOnnxConfig,
     BertOnnxConfig,
@@ -26,6 +25,7 @@ from onnx_export_action.onnx_config import (
     Wav2Vec2OnnxConfig,
     WhisperOnnxConfig,
 )
+from onnx_export_action.vocabulary.errors import ExportError
 from tests.unit.onnx_config.configs import (
     bart_config,
     clip_config,

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from onnx_export_action import onnx_config
-from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config import (
     BertOnnxConfig,
     GPT2OnnxConfig,
@@ -25,7 +24,8 @@ from onnx_export_action.onnx_config.registry import (
     REMOVED_TYPES,
     transformers_model_types,
 )
-from onnx_export_action.results import Stage
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.results import Stage
 from tests.unit.onnx_config.configs import bart_config, gpt2_config, text_config
 
 SOURCE = Path(__file__).parents[3] / "src"
@@ -257,7 +257,7 @@ def test_auto_class_of_a_task(task: str, model_type: str | None, name: str) -> N
 
 
 def test_every_module_of_classes_is_found_by_the_register() -> None:
-    folder = Path(onnx_config.__file__).parent
+    folder = Path(onnx_config.__file__).parent / "architectures"
     registering = {path.stem for path in folder.glob("*.py") if "\n@register_onnx(" in path.read_text()}
     assert registering == {module.rpartition(".")[2] for module in CLASS_MODULES}
 
@@ -275,10 +275,10 @@ def test_names_are_offered_and_those_of_others_are_not() -> None:
         from onnx_export_action.onnx_config import NoSuchOnnxConfig  # noqa: F401 - there is none
 
 
-@pytest.mark.parametrize("first", ["onnx_config.multimodal", "onnx_config.registry", "onnx_config.seq2seq"])
+@pytest.mark.parametrize("first", ["architectures.multimodal", "registry", "architectures.seq2seq"])
 def test_the_register_is_whole_whatever_is_imported_first(first: str) -> None:
     program = (
-        f"import onnx_export_action.{first}\n"
+        f"import onnx_export_action.onnx_config.{first}\n"
         "from onnx_export_action.onnx_config import register_onnx, TextEncoderOnnxConfig, TasksManager\n"
         "@register_onnx('mine', 'fill-mask')\n"
         "class MineOnnxConfig(TextEncoderOnnxConfig): pass\n"
@@ -293,7 +293,7 @@ def test_the_register_is_whole_whatever_is_imported_first(first: str) -> None:
 def test_asking_for_the_register_does_not_wait_for_the_classes() -> None:
     program = (
         "import sys\nfrom onnx_export_action.onnx_config.registry import TasksManager\n"
-        "print([name for name in sys.modules if name.endswith(('.vision', '.audio', '.text_encoders'))])"
+        "print([name for name in sys.modules if '.architectures.' in name])"
     )
     answer = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=True

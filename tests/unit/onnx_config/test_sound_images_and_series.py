@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from onnx_export_action.errors import ExportError
-from onnx_export_action.export.outcome import COMPONENTS_OF_FILE
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
+from onnx_export_action.vocabulary.components import COMPONENTS_OF_FILE
+from onnx_export_action.vocabulary.errors import ExportError
 from tests.unit.onnx_config.configs import bart_config, clip_config, text_config, vit_config, wav2vec2_config
 from tests.unit.onnx_config.signatures import signature
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from onnx_export_action.errors import ExportError
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
+from onnx_export_action.vocabulary.errors import ExportError
 from tests.unit.onnx_config.configs import bart_config, text_config
 from tests.unit.onnx_config.signatures import signature
 

@@ -14,13 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx_export_action import __version__
-from onnx_export_action.errors import ExportError
 from onnx_export_action.project.manifest import (
-    FileRecord,
-    Manifest,
-    ModelRecord,
-    OnnxFileRecord,
-    TensorRecord,
     earlier_files,
     fingerprint,
     manifest_schema,
@@ -28,6 +22,8 @@ from onnx_export_action.project.manifest import (
     sha256_of,
     write_manifest,
 )
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, ModelRecord, OnnxFileRecord, TensorRecord
 
 HASH = "0123456789abcdef" * 4
 

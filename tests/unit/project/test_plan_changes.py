@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.errors import ExportError
 from onnx_export_action.project.plan_changes import ChangePlan, plan_changes
 from onnx_export_action.project.settings import load_settings
-from onnx_export_action.results import ModelInfo, TargetResult, Verdict
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.results import ModelInfo, TargetResult, Verdict
 
 CONFIG = """\
 version: 1

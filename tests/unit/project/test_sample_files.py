@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.errors import ExportError
 from onnx_export_action.project.sample_files import MAX_SAMPLES, Sample, read_samples
+from onnx_export_action.vocabulary.errors import ExportError
 
 
 @pytest.fixture

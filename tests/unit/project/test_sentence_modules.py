@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from onnx_export_action.errors import ExportError
-from onnx_export_action.export.source import read_model_config
+from onnx_export_action.loading.source import read_model_config
 from onnx_export_action.project.other_libraries import as_sentence_config, embeds_sentences
 from onnx_export_action.project.sentence_modules import Dense, Pooling, read_sentence_modules
 from onnx_export_action.project.weight_names import weight_paths, weights_and_parts
+from onnx_export_action.vocabulary.errors import ExportError
 
 TRANSFORMER = {"path": "", "type": "sentence_transformers.models.Transformer"}
 POOLING = {"path": "1_Pooling", "type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling"}

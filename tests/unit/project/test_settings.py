@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onnx_export_action.project import document
-from onnx_export_action.project.plan import OutputTolerance
 from onnx_export_action.project.settings import Problem, Settings, SettingsError, load_settings, settings_schema
-from onnx_export_action.results import Stage
+from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.results import Stage
 
 FIXTURES = Path(__file__).parent / "settings"
 BAD = sorted((FIXTURES / "bad").glob("*.yaml"))

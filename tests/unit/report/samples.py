@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_export_action.results import (
+from onnx_export_action.vocabulary.results import (
     AxisResult,
     CaseResult,
     FileResult,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnx_export_action.report import render_markdown
-from onnx_export_action.results import read_result
+from onnx_export_action.vocabulary.results import read_result
 from tests.unit.report.github import OWN_TAGS, Page
 
 ROOT = Path(__file__).resolve().parents[3]

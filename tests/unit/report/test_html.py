@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from onnx_export_action.errors import ExportError
 from onnx_export_action.report.html import MOST_BYTES, render_html
-from onnx_export_action.results import (
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.results import (
     CaseOutputResult,
     Cause,
     Failure,

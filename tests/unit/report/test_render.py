@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx_export_action.report import render_json, render_markdown
-from onnx_export_action.results import (
+from onnx_export_action.vocabulary.results import (
     AxisResult,
     CaseResult,
     Failure,

@@ -1,0 +1,1 @@
+"""The command `onnx-export`: options in, exit code out."""

@@ -1,1 +1,0 @@
-"""From a loaded model to ONNX files. The only room besides validation that imports torch."""

@@ -1,0 +1,148 @@
+"""The TorchScript format: a model traced to a program that libtorch runs without Python.
+
+In order: the weights that the model ties are cloned, the flat call is traced under the inputs' own names, the program
+is saved with a description of its inputs and outputs. What tracing fixes (a size that the model's code reads in Python)
+nothing here can tell: the grid of inputs finds it, as it does for any file.
+
+https://docs.pytorch.org/docs/stable/generated/torch.jit.trace.html
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from onnx_export_action.graphs.torchscript_signature import SIGNATURE_NAME, Signature
+from onnx_export_action.traceable.calling import ModelCall
+from onnx_export_action.traceable.experts import traceable_experts
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.manifest import TensorRecord
+from onnx_export_action.vocabulary.results import Stage
+
+
+def trace(call: ModelCall) -> tuple[Any, Signature]:
+    """Trace one component; returns the program and what it takes and gives.
+
+    Its arguments have the names of the ONNX inputs, with ``_`` for dots; its result is a tuple in the order of
+    ``output_names``.
+
+    Raises:
+        ExportError: the model cannot be traced.
+    """
+    inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
+    untie_weights(call.module)
+    with _quiet(), traceable_experts(), torch.no_grad(), _named_arguments(call), _functions_without_gradients():
+        try:
+            outputs = call.module(*inputs)
+            # The grid compares with a model of its own; torch's check would run this one thrice more.
+            program = torch.jit.trace(call.module, inputs, check_trace=False)
+        except ExportError:
+            raise
+        except Exception as error:  # tracing raises whatever the model's own code raises
+            raise ExportError(
+                f"TorchScript cannot trace the model: {_first_line(error)}",
+                stage=Stage.EXPORT,
+                hint="its code does what a trace cannot hold; the ONNX format has a second engine: --format onnx",
+            ) from error
+    tensors = dict(zip((*call.input_names, *call.output_names), (*inputs, *outputs), strict=True))
+    records = {name: _record(tensor, call.dynamic_axes.get(name, {})) for name, tensor in tensors.items()}
+    return program, Signature(
+        inputs={name: records[name] for name in call.input_names},
+        outputs={name: records[name] for name in call.output_names},
+    )
+
+
+def save(program: Any, signature: Signature, path: Path) -> None:
+    """Write the program, with its description inside; nothing is left where that fails.
+
+    Raises:
+        ExportError: the program holds what a file cannot.
+        OSError: the file cannot be written.
+    """
+    try:
+        torch.jit.save(program, str(path), _extra_files={SIGNATURE_NAME: msgspec.json.encode(signature)})
+    except RuntimeError as error:
+        path.unlink(missing_ok=True)
+        if "PytorchStreamWriter" in str(error):  # libtorch's word for a full disk
+            raise OSError(None, _first_line(error)) from error
+        raise ExportError(f"TorchScript cannot save the model: {_first_line(error)}", stage=Stage.EXPORT) from error
+
+
+def used_weights(program: Any) -> set[str]:
+    """Names of the parameters and buffers that the program reads, as the model names them."""
+    graph = program.inlined_graph  # its nodes live as long as it does
+    names: dict[str, str] = {}
+    for node in graph.findAllNodes("prim::GetAttr"):
+        owner = names.get(node.inputsAt(0).debugName(), "")
+        names[node.output().debugName()] = f"{owner}.{node.s('name')}".removeprefix(".")
+    return {name.removeprefix("model.") for name in names.values()}
+
+
+def untie_weights(module: torch.nn.Module) -> None:
+    """Give every module parameters of its own: what a program shares, a fine-tuning of it would share no more.
+
+    As ``torchscript=True`` of transformers 4 did
+    (https://huggingface.co/docs/transformers/v4.57.0/torchscript#torchscript-flag-and-tied-weights).
+    """
+    seen: set[int] = set()
+    for owner in module.modules():
+        for name, parameter in owner.named_parameters(recurse=False, remove_duplicate=False):
+            if id(parameter) in seen:
+                setattr(owner, name, torch.nn.Parameter(parameter.detach().clone(), parameter.requires_grad))
+            seen.add(id(parameter))
+
+
+def _record(tensor: torch.Tensor, names: Mapping[int, str]) -> TensorRecord:
+    shape = [names.get(axis, int(size)) for axis, size in enumerate(tensor.shape)]
+    return TensorRecord(dtype=str(tensor.dtype).removeprefix("torch."), shape=shape)
+
+
+@contextmanager
+def _named_arguments(call: ModelCall) -> Iterator[None]:
+    """Let the trace see the inputs' names: of ``*tensors`` it would make names of its own."""
+    names = [name.replace(".", "_") for name in call.input_names]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    forward = type(call.module).forward
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in ("self", *names)])
+    forward.__signature__ = signature  # what `inspect` reads
+    try:
+        yield
+    finally:
+        del forward.__signature__
+
+
+@contextmanager
+def _functions_without_gradients() -> Iterator[None]:
+    """Trace into each ``torch.autograd.Function``: a file cannot hold a call of Python, as BLOOM's GELU would be."""
+    apply = torch.autograd.Function.__dict__["apply"]
+
+    def forward(cls: Any, *arguments: Any) -> Any:
+        keeps_context_apart = cls.setup_context is not torch.autograd.function._SingleLevelFunction.setup_context
+        context = () if keeps_context_apart else (torch.autograd.function.FunctionCtx(),)
+        return cls.forward(*context, *arguments)
+
+    torch.autograd.Function.apply = classmethod(forward)
+    try:
+        yield
+    finally:
+        torch.autograd.Function.apply = apply
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # Every size that a model reads in Python gives a TracerWarning; whether it matters is what validation finds out.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:2])[:400]}"

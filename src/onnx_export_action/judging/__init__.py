@@ -1,0 +1,1 @@
+"""One verdict over many results, alone or against a base. It compares numbers, never text."""

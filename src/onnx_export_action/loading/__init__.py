@@ -1,0 +1,1 @@
+"""From a folder or the Hub to a model in memory."""

@@ -1,0 +1,354 @@
+"""Where a model comes from: a local folder or the Hub. The one place of ``export`` that knows huggingface_hub.
+
+Imports no torch: finding and checking a model's files costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from onnx_export_action.project.other_libraries import as_model_config
+from onnx_export_action.project.places import stays_inside
+from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
+from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
+from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
+
+_LFS_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+_MAX_CONFIG_BYTES = 16 * 2**20
+_LENGTH_BYTES = 8
+_MAX_SAFETENSORS_HEADER = 100_000_000
+_TOO_MANY_REQUESTS = 429
+_HUB_TIMEOUT_SECONDS = 20.0
+_RETRY_SECONDS = (1.0, 2.0, 4.0)
+_LONGEST_WAIT_SECONDS = 60
+
+PREPROCESSOR_CONFIG = "preprocessor_config.json"
+_PREPROCESSOR_PARTS = ("feature_extractor", "image_processor")  # in processor_config.json
+
+# Tokenizer, processor and generation files that belong beside the ONNX files, copied byte for byte.
+COMPANION_NAMES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "bpe.codes",
+    "sentencepiece.bpe.model",
+    "source.spm",
+    "target.spm",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.model",
+    "normalizer.json",
+    "entity_vocab.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    PREPROCESSOR_CONFIG,
+    "processor_config.json",
+    "image_processor_config.json",
+    "feature_extractor_config.json",
+    "video_preprocessor_config.json",
+    "audio_tokenizer_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model's files on disk. ``revision`` is the commit for a model from the Hub, None for a local folder."""
+
+    source: str
+    path: Path
+    revision: str | None = None
+
+
+def locate_model(source: str, revision: str | None = None, *, weights: str = "load") -> ModelFolder:
+    """Find ``source`` on disk, or fetch it from the Hub into its cache.
+
+    Raises:
+        ExportError: neither a folder nor a Hub id (plan), or the Hub did not give it (load).
+    """
+    path = Path(source)
+    if path.is_dir():
+        return ModelFolder(source, path)
+    if path.exists():
+        raise plan_error(f"{source} is a file, not a model folder", "give the folder that holds config.json")
+    if _looks_like_path(source) or not _HUB_ID.fullmatch(source):
+        raise plan_error(f"there is no folder {source}", "give a folder that holds config.json, or a Hub id")
+    return _fetch(source, revision, weights)
+
+
+def _looks_like_path(source: str) -> bool:
+    return source.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in source)
+
+
+def _fetch(source: str, revision: str | None, weights: str) -> ModelFolder:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    named = f"{source} at {revision}" if revision else source
+    try:
+        found = _names_on_hub(source, revision)
+        names = _names_in_cache(source, revision) if found is None else found
+        patterns = [*COMPANION_NAMES, "*/config.json", *(weights_and_parts(names) if weights == "load" else ())]
+        folder = snapshot_download(source, revision=revision, allow_patterns=patterns, local_files_only=found is None)
+    except GatedRepoError as error:
+        raise load_error(
+            f"{named} is gated on the Hub", "accept its terms and give a token that may read it"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise load_error(f"{source} has no revision {revision} on the Hub", "check the `revision`") from error
+    except RepositoryNotFoundError as error:
+        raise load_error(
+            f"there is no folder {source} and no such model on the Hub ({constants.ENDPOINT})",
+            "check the spelling; a private model needs a token that may read it",
+        ) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        raise load_error(
+            f"{named} is not in the local cache and the Hub could not be reached ({constants.ENDPOINT})",
+            "check the network and HF_HUB_OFFLINE, or give a local folder",
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        hint = "wait, or give a token: shared runners are rate-limited" if status == _TOO_MANY_REQUESTS else None
+        raise load_error(f"the Hub answered {status} for {named} ({constants.ENDPOINT})", hint) from error
+    except (OSError, ValueError, _network_error()) as error:
+        raise load_error(f"{named} could not be fetched from {constants.ENDPOINT}: {_first_line(error)}") from error
+    path = Path(folder)
+    return ModelFolder(source, path, _commit_of(path))
+
+
+def _names_on_hub(source: str, revision: str | None) -> list[str] | None:
+    """Names of the repository's files; None when the Hub cannot be reached and the cache must do.
+
+    A Hub that is busy or out of order is asked again, four times in all.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    for wait in (*_RETRY_SECONDS, None):
+        try:
+            info = HfApi().model_info(source, revision=revision, timeout=_HUB_TIMEOUT_SECONDS)
+        except HfHubHTTPError as error:
+            status = error.response.status_code
+            if wait is None or (status != _TOO_MANY_REQUESTS and status < 500):  # noqa: PLR2004 - the server's own
+                raise
+            time.sleep(_seconds_asked_for(error.response.headers) or wait)
+        except (OfflineModeIsEnabled, _network_error()):
+            break
+        else:
+            return [sibling.rfilename for sibling in info.siblings or []]
+    return None
+
+
+def _names_in_cache(source: str, revision: str | None) -> list[str]:
+    """Names of the files that an earlier download left; the Hub's whole list would have weights never asked for."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(source, "config.json", revision=revision)
+    return [path.name for path in Path(config).parent.iterdir()] if isinstance(config, str) else []
+
+
+def _seconds_asked_for(headers: Mapping[str, str]) -> float | None:
+    """How long a rate-limited client should wait; None when the answer does not say, or asks for over a minute.
+
+    ``Retry-After`` as in RFC 9110, ``RateLimit`` as the Hub sends it: draft-ietf-httpapi-ratelimit-headers-09.
+    """
+    said = re.fullmatch(r"(\d+)", headers.get("retry-after", "")) or re.search(
+        r"\bt=(\d+)", headers.get("ratelimit", "")
+    )
+    seconds = int(said[1]) if said else 0
+    return float(seconds) if 0 < seconds <= _LONGEST_WAIT_SECONDS else None
+
+
+def _network_error() -> type[Exception]:
+    """Base class of what the Hub's client raises without an answer: from httpx, or httpx2 since huggingface_hub 2."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+
+
+def _commit_of(snapshot: Path) -> str | None:
+    # The cache keeps each commit in snapshots/<commit>.
+    return snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
+
+
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """Read ``config.json`` as plain data, for the plan; of what another library saved, as the register knows it.
+
+    Raises:
+        ExportError: it is missing, not JSON, or not an object.
+    """
+    path = config_folder(folder) / "config.json"
+    try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise plan_error(f"{path} is larger than {_MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise plan_error(f"{folder} has no config.json", _where_a_model_is(folder)) from error
+    except json.JSONDecodeError as error:
+        raise plan_error(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise plan_error(f"{path}: not valid JSON: {_first_line(error)}") from error
+    except OSError as error:
+        raise plan_error(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(config, dict):
+        raise plan_error(f"{path}: a model configuration is a JSON object, this is a {type(config).__name__}")
+    return as_model_config(config)
+
+
+def _where_a_model_is(folder: Path) -> str:
+    if not (folder / "model_index.json").is_file():
+        return "give the folder that `save_pretrained` wrote"
+    parts = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    return f"it is a pipeline of diffusers, each part of which is a model of its own: {', '.join(parts)}"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Weight files that loading would read, sorted by name, chosen as transformers chooses.
+
+    Raises:
+        ExportError: there are none, one is damaged or a Git LFS pointer, or the index names a shard that is missing.
+    """
+    folder = config_folder(folder)
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    chosen = chosen_weights(names)
+    if not chosen:
+        raise load_error(
+            f"{folder} holds no weights (model.safetensors or pytorch_model.bin)",
+            "add them, or set `weights: random` (`--weights random`) to check the architecture alone",
+        )
+    files = _shards(folder / chosen[0]) if chosen[0] in INDEX_NAMES else [folder / chosen[0]]
+    for path in files:
+        _require_whole(path)
+    return files
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise load_error(f"{index} is not a weight index: {_first_line(error)}") from error
+    for shard in named:
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise load_error(f"{index} names a shard outside its folder: {shard!r}")
+        if not (index.parent / shard).is_file():
+            raise load_error(f"{index} names {shard}, which is missing", "fetch every shard (`git lfs pull`)")
+    if not named:
+        raise load_error(f"{index} names no shards", "save the weights again")
+    return [index.parent / shard for shard in sorted(named)]
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse what cannot be loaded before seconds are spent on importing what would load it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_POINTER_START))
+            if start == _LFS_POINTER_START:
+                raise load_error(
+                    f"{path} is a Git LFS pointer, not the weights",
+                    "run `git lfs pull`, or set `lfs: true` on actions/checkout",
+                )
+            damage = _safetensors_damage(file) if path.suffix == ".safetensors" else _pickle_damage(path, start)
+    except OSError as error:
+        raise load_error(f"{path} cannot be read: {error.strerror}") from error
+    if damage is not None:
+        raise load_error(f"{path} is damaged or truncated: {damage}", "fetch or save the weights again")
+
+
+def _safetensors_damage(file: BinaryIO) -> str | None:
+    """What contradicts the format, None where nothing does: https://huggingface.co/docs/safetensors#format."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, _MAX_SAFETENSORS_HEADER):
+        return f"{size} bytes do not hold its header"
+    try:
+        tensors = json.loads(file.read(length))
+        end = max((tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"), default=0)
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError):
+        return "its header is not that of safetensors"
+    expected = _LENGTH_BYTES + length + end
+    return None if size == expected else f"it has {size} bytes, its header says {expected}"
+
+
+def _pickle_damage(path: Path, start: bytes) -> str | None:
+    """PyTorch writes a zip archive, whose directory is at its end; before 1.6 it wrote a plain pickle."""
+    if not start:
+        return "it is empty"
+    return "its end is missing" if start.startswith(b"PK") and not zipfile.is_zipfile(path) else None
+
+
+def needs_remote_code(config: dict[str, Any]) -> bool:
+    """Whether the configuration says that its classes live in the repository."""
+    auto_map = config.get("auto_map")
+    return isinstance(auto_map, dict) and bool(auto_map)
+
+
+def companion_files(folder: Path) -> dict[str, Path]:
+    """Files to copy beside the ONNX files: their paths there, and where they lie.
+
+    Raises:
+        ExportError: one of them is a link that leads out of the model's folder (and out of its cache).
+    """
+    places = dict.fromkeys((folder, config_folder(folder)))
+    found = {name: place / name for name in COMPANION_NAMES for place in places if (place / name).is_file()}
+    # sentence-transformers itself reads the configurations of a folder's parts, such as 1_Pooling/config.json.
+    parts = [f"{name}/config.json" for name in module_folders(folder) if is_module_folder(name)]
+    found |= {name: folder / name for name in parts if (folder / name).is_file()}
+    for path in found.values():
+        if path.is_symlink() and not stays_inside(path, folder):
+            raise ExportError(
+                f"{path} is a link out of the model's folder",
+                stage=plan_error("").stage,
+                hint="replace the link by the file",
+            )
+    return found
+
+
+def preprocessor_config(processor_config: Path) -> str | None:
+    """The text of ``preprocessor_config.json`` for a processor that transformers 5 saved as one file.
+
+    transformers.js 4.3 and transformers 4 read the feature extractor or image processor from there alone, as
+    transformers 4 wrote it; 5 nests it in ``processor_config.json``. Can go when transformers.js reads the nested form.
+    None where the file holds neither part, or cannot be read.
+    """
+    if processor_config.stat().st_size > _MAX_CONFIG_BYTES:
+        return None
+    try:
+        processor = json.loads(processor_config.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    parts = [processor.get(key) for key in _PREPROCESSOR_PARTS] if isinstance(processor, dict) else []
+    written = {key: value for part in parts if isinstance(part, dict) for key, value in part.items()}
+    if not written:
+        return None
+    if "processor_class" in processor:
+        written["processor_class"] = processor["processor_class"]
+    return json.dumps(written, indent=2, sort_keys=True) + "\n"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,1 @@
+"""The configuration classes, one short class for a model type, by kind of model."""

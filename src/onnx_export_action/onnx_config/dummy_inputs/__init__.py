@@ -1,0 +1,1 @@
+"""Inputs that a model takes, drawn at random from a seed, by kind of input."""

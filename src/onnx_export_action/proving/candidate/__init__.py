@@ -1,0 +1,1 @@
+"""The side of the file: it runs every case in its runtime and is judged."""

@@ -1,0 +1,1 @@
+"""Of a wrong file: the kind of cause, and where it breaks."""

@@ -1,0 +1,1 @@
+"""Greedy tokens through the cache of the files, against the tokens of `generate`."""

@@ -1,0 +1,112 @@
+"""What a variant must keep of the model: demands that fit its precision, and whether a file meets them.
+
+An fp32 file is judged element by element. The error of a coarser one is noise, so its size over all elements counts:
+the signal to noise ratio in decibels (SQNR). What the precision itself costs was measured in PyTorch
+(:mod:`onnx_export_action.proving.precision.precision`); a file may lose little more than that, and never all that is
+useful.
+"""
+
+from __future__ import annotations
+
+import math
+
+from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL, Tolerance
+from onnx_export_action.proving.records import OutputRecord, PrecisionCost
+from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.results import OutputResult, QualityResult
+from onnx_export_action.vocabulary.variants import EXACT_VARIANTS
+
+# Decibels that a variant must keep in any case: below, its noise is as large as what it says. At 6 dB noise has half
+# the size of the signal and the cosine is 0.89; the 4-bit MiniLM keeps 11 dB, the 8-bit one 14 dB.
+_LOWEST_DB = {
+    **dict.fromkeys(("O3", "O4", "fp16"), 30.0),
+    "bf16": 20.0,
+    **dict.fromkeys(("int8", "uint8", "q8"), 9.0),
+    **dict.fromkeys(("q4", "q4f16", "bnb4"), 6.0),
+}
+# Decibels that a file may lose beyond what PyTorch loses. Measured over 9 architectures: 1 at most for what rounds
+# weights, 3 for float16, whose kernels round at other places than PyTorch's; a case alone may lose more.
+_SLACK_DB = {"fp16": 9.0, "O4": 9.0}
+_USUAL_SLACK_DB = 4.0
+# The largest of many errors varies more than their mean: measured up to 1.5 times PyTorch's.
+_ELEMENT_FACTOR, _TOKEN_FACTOR = 4.0, 2.0
+
+
+def element_tolerance(variant: str, declared: OutputTolerance, exact: Tolerance, record: OutputRecord) -> Tolerance:
+    """How far one element of a variant's output may be off; ``exact`` is the tolerance of the fp32 file."""
+    if variant in EXACT_VARIANTS:
+        return _declared_or(exact, declared)
+    cost = record.costs.get(variant)
+    if cost is not None:
+        largest, source = _ELEMENT_FACTOR * cost.max_abs, "calibrated"
+    else:
+        noise = record.root_mean_square * 10 ** (-_LOWEST_DB[variant] / 20)
+        largest, source = 2 * _ELEMENT_FACTOR * noise, "default"
+    return Tolerance(
+        atol=exact.atol + largest if declared.atol is None else declared.atol,
+        rtol=DEFAULT_RTOL if declared.rtol is None else declared.rtol,
+        source=source if declared.atol is None else "declared",
+    )
+
+
+def _declared_or(exact: Tolerance, declared: OutputTolerance) -> Tolerance:
+    if declared.atol is None and declared.rtol is None:
+        return exact
+    atol = exact.atol if declared.atol is None else declared.atol
+    return Tolerance(atol, exact.rtol if declared.rtol is None else declared.rtol, "declared")
+
+
+def token_tolerance(variant: str, tolerance: Tolerance) -> Tolerance:
+    """Within this, two logits of a variant are a tie."""
+    if variant in EXACT_VARIANTS:
+        return tolerance
+    scale = _TOKEN_FACTOR / _ELEMENT_FACTOR if tolerance.source == "calibrated" else 1.0
+    return Tolerance(tolerance.atol * scale, tolerance.rtol, tolerance.source)
+
+
+def demands(variant: str, declared: OutputTolerance, exact: Tolerance, record: OutputRecord) -> QualityResult | None:
+    """What a file of ``variant`` must keep of an output; None where nothing is asked of the whole.
+
+    Where the precision costs as good as nothing, the noise that an fp32 file may have (``exact``) is allowed beside it.
+    """
+    cost = _in_decibels(record.costs.get(variant), record.root_mean_square)
+    least, source = declared.sqnr_db, "declared"
+    if least is None and variant in _LOWEST_DB:
+        noisy = _in_decibels(record.costs.get(variant), record.root_mean_square, exact.rms or 0.0)
+        calibrated = -math.inf if noisy is None else noisy - _SLACK_DB.get(variant, _USUAL_SLACK_DB)
+        least, source = max((_LOWEST_DB[variant], "default"), (calibrated, "calibrated"))
+    if least is None and declared.cosine is None and declared.agreement is None:
+        return None
+    return QualityResult(
+        min_sqnr_db=least,
+        min_cosine=declared.cosine,
+        min_agreement=declared.agreement,
+        cost_db=cost,
+        source=source,
+    )
+
+
+def _in_decibels(cost: PrecisionCost | None, root_mean_square: float, rounding: float = 0.0) -> float | None:
+    """None where it is not known, or there is neither signal nor noise."""
+    if cost is None or not cost.root_mean_square or not root_mean_square:
+        return None
+    return 20.0 * math.log10(root_mean_square / math.hypot(cost.root_mean_square, rounding))
+
+
+def shortfall(output: OutputResult) -> str | None:
+    """In which respect the output does not meet its demands; None where it does."""
+    wanted = output.quality
+    if wanted is None:
+        return None
+    if wanted.min_sqnr_db is not None and output.sqnr_db is not None and output.sqnr_db < wanted.min_sqnr_db:
+        known = "" if wanted.cost_db is None else f"; PyTorch, rounded alike, keeps {wanted.cost_db:.1f} dB"
+        return (
+            f"{output.name} keeps {output.sqnr_db:.1f} dB of signal over noise, {wanted.min_sqnr_db:.1f} dB are needed"
+            f" ({wanted.source}{known})"
+        )
+    if wanted.min_cosine is not None and output.cosine is not None and output.cosine < wanted.min_cosine:
+        return f"the cosine of {output.name} is {output.cosine:.6f}, {wanted.min_cosine:g} is needed"
+    agreement = output.argmax_agreement
+    if wanted.min_agreement is not None and agreement is not None and agreement < wanted.min_agreement:
+        return f"{output.name} chooses the same in {agreement:.2%} of the rows, {wanted.min_agreement:.2%} are needed"
+    return None

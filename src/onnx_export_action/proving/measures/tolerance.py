@@ -1,0 +1,121 @@
+"""Where tolerances come from: declared, else calibrated by the model's own rounding noise, else the default table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from onnx_export_action.proving.records import NoiseRecord, OutputRecord
+from onnx_export_action.vocabulary.jobs import OutputTolerance
+
+DEFAULT_RTOL = 1e-4
+"""Relative half of the default: float32 has 24 bits (6e-8); depth and the order of sums cost about three decimals."""
+
+NOISE_MULTIPLE, RMS_NOISE_MULTIPLE = 24.0, 12.0
+"""How much more than the model's own noise is allowed to one element, and to the root mean square of a case.
+
+Measured over tiny models of 150 types (`make no-false-alarm` measures it again): ONNX Runtime's largest error is 0.5 to
+3 times the noise, and its root mean square at most 4; only for Moonshine they are up to 11 and 6 times.
+"""
+NOISE_FLOOR, RMS_NOISE_FLOOR = 1e-6, 2.5e-7
+"""The least that is allowed, in root mean squares of the output: 16 and 4 units in the last place of float32."""
+
+ROUNDING_RTOL = 1e-6
+"""Relative half of a calibrated tolerance: a number much larger than the others rounds by its own size."""
+
+# The variance of n numbers may come out this many times too small, once in a thousand times (chi-square distribution).
+_FEW_ELEMENTS = 16.0
+# Noise of so large a part of the output (root mean squares) says that float32 decides nothing there: a router or a
+# threshold went the other way in float64.
+_UNSETTLED = 1e-3
+
+
+class DeclaredTolerances(Protocol):
+    """What the user declares, by output and for the rest: a :class:`Job`, or :class:`UserTolerances`."""
+
+    @property
+    def tolerance(self) -> Mapping[str, OutputTolerance]:
+        """By output name."""
+
+    @property
+    def default_tolerance(self) -> OutputTolerance:
+        """For the outputs that have no tolerance of their own."""
+
+
+@dataclass(frozen=True)
+class UserTolerances:
+    """Tolerances that were declared outside of any user."""
+
+    tolerance: Mapping[str, OutputTolerance]
+    default_tolerance: OutputTolerance
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """An element passes when ``|onnx - torch| <= atol + rtol * |torch|``.
+
+    Where ``rms`` is given, the root mean square of ``onnx - torch`` over a case must not exceed it either. The rest
+    says how calibrated ones came about: ``atol = max(multiple * noise, floor)``, ``rms`` in the same way.
+    """
+
+    atol: float
+    rtol: float
+    source: str
+    rms: float | None = None
+    noise: float | None = None
+    multiple: float | None = None
+    floor: float | None = None
+    rms_noise: float | None = None
+    rms_multiple: float | None = None
+    rms_floor: float | None = None
+
+
+def tolerance_of(output: str, user: DeclaredTolerances, record: OutputRecord) -> Tolerance:
+    """Tolerance of one output: what is declared holds; a declared ``atol`` alone is not widened by any ``rtol``."""
+    declared = user.tolerance.get(output, user.default_tolerance)
+    atol = user.default_tolerance.atol if declared.atol is None else declared.atol
+    rtol = user.default_tolerance.rtol if declared.rtol is None else declared.rtol
+    if atol is not None:
+        return Tolerance(atol, 0.0 if rtol is None else rtol, "declared")
+    default = default_tolerance(record)
+    if rtol is not None:
+        return Tolerance(default.atol, rtol, "declared")
+    return calibrated_tolerance(record) or default
+
+
+def default_tolerance(record: OutputRecord) -> Tolerance:
+    """The configuration class' absolute tolerance, at the output's own scale.
+
+    Rounding errors of float32 grow with the size of the numbers that are summed, not of their sum. So the absolute
+    tolerance holds for outputs of size one and grows with the output's root mean square above that.
+    """
+    return Tolerance(record.class_atol * max(1.0, record.root_mean_square), DEFAULT_RTOL, "default")
+
+
+def calibrated_tolerance(record: OutputRecord) -> Tolerance | None:
+    """A multiple of the model's own noise, with a floor; None where that was not measured or decides nothing."""
+    noise = record.noise
+    if noise is None or noise.root_mean_square > _UNSETTLED * record.root_mean_square:
+        return None
+    if record.root_mean_square == 0.0:
+        return None
+    multiple, rms_multiple = NOISE_MULTIPLE * _doubt(noise), RMS_NOISE_MULTIPLE * _doubt(noise)
+    floor, rms_floor = NOISE_FLOOR * record.root_mean_square, RMS_NOISE_FLOOR * record.root_mean_square
+    return Tolerance(
+        atol=max(multiple * noise.max_abs, floor),
+        rtol=ROUNDING_RTOL,
+        source="calibrated",
+        rms=max(rms_multiple * noise.root_mean_square, rms_floor),
+        noise=noise.max_abs,
+        multiple=multiple,
+        floor=floor,
+        rms_noise=noise.root_mean_square,
+        rms_multiple=rms_multiple,
+        rms_floor=rms_floor,
+    )
+
+
+def _doubt(noise: NoiseRecord) -> float:
+    """Noise of a few numbers may be small by chance: 1 for many, 2 for sixteen, 5 for four of them."""
+    return 1.0 + _FEW_ELEMENTS / noise.elements

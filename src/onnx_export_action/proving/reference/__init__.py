@@ -1,0 +1,1 @@
+"""The side of PyTorch: the untouched model on every case, and its rounding noise."""

@@ -1,0 +1,1 @@
+"""What is changed so that a graph can be recorded."""

@@ -1,0 +1,1 @@
+"""From proven fp32 files to every other precision and form."""

@@ -1,0 +1,38 @@
+"""What of a graph could stay in float32 when a variant of it is made."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+
+from onnx_export_action.graphs.weightless import graph_nodes
+from onnx_export_action.vocabulary.variants import OPTIMISATION_LEVELS, variant_path
+
+_PRODUCTS = frozenset({"MatMul", "Gemm"})
+_QUANTISED = {
+    **dict.fromkeys(("q4", "q4f16", "bnb4"), _PRODUCTS),
+    **dict.fromkeys(("int8", "uint8", "q8"), _PRODUCTS | {"Conv", "ConvTranspose", "Gather"}),
+}
+
+
+def candidates(folder: Path, paths: Sequence[str], variant: str) -> list[str]:
+    """Patterns of what could stay in float32: nodes whose weights the variant quantises; of 16-bit ones, operators.
+
+    ``paths`` are those of the fp32 files, relative to ``folder``. A graph optimisation level has operators of its own:
+    they are those of its file, which must lie there already.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        read = variant_path(path, variant) if variant in OPTIMISATION_LEVELS else path
+        graph = onnx.load(folder / read, load_external_data=False).graph
+        weights = {tensor.name for tensor in graph.initializer}
+        for node in graph_nodes(graph):
+            quantised = _QUANTISED.get(variant)
+            if quantised is None:
+                found[node.op_type] = None
+            elif node.op_type in quantised and any(name in weights for name in node.input[:2]):
+                found[glob.escape(node.name)] = None
+    return list(found)

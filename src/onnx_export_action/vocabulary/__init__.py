@@ -1,0 +1,1 @@
+"""The words that all rooms share. Nothing here imports another room."""
