@@ -19,7 +19,7 @@ HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "numpy", "huggingface_h
         "onnx_config",
         "onnx_config.features",
         "pipeline.workers",
-        "entrypoints.command_line.progress",
+        "entrypoints.progress",
         "project.manifest",
         "project.settings",
         "report.render",

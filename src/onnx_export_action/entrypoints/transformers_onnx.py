@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from onnx_export_action.entrypoints.command_line.cli import ForUsers, complain_of
-from onnx_export_action.entrypoints.command_line.progress import printable, progress_display
+from onnx_export_action.entrypoints.command_line.exits import ForUsers, complain_of
+from onnx_export_action.entrypoints.progress import printable, progress_display
 from onnx_export_action.judging.policy import exit_code_of
 from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.vocabulary.jobs import OutputTolerance

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from onnx_export_action.entrypoints.command_line.progress import Progress, progress_display
 from onnx_export_action.entrypoints.github import reporting, toolkit
 from onnx_export_action.entrypoints.github.annotations import Annotation, Places, print_annotations
 from onnx_export_action.entrypoints.github.context import Context, read_context
@@ -19,6 +18,7 @@ from onnx_export_action.entrypoints.github.outcome import Outcome
 from onnx_export_action.entrypoints.github.publishing import publish_targets
 from onnx_export_action.entrypoints.github.result_files import read_results
 from onnx_export_action.entrypoints.github.rights import become_owner_of, hide_environment
+from onnx_export_action.entrypoints.progress import Progress, progress_display
 from onnx_export_action.judging.policy import verdict_of
 from onnx_export_action.pipeline.stages import check_target, destination_of, result_path_of, run_target
 from onnx_export_action.project.plan_changes import ChangePlan, plan_changes, plan_everything

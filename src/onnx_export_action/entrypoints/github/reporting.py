@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from onnx_export_action.entrypoints.command_line.progress import printable
 from onnx_export_action.entrypoints.github import toolkit
 from onnx_export_action.entrypoints.github.annotations import (
     Annotation,
@@ -30,6 +29,7 @@ from onnx_export_action.entrypoints.github.comments import Change, Marker, PullR
 from onnx_export_action.entrypoints.github.context import Context
 from onnx_export_action.entrypoints.github.inputs import Command, CommentMode, Inputs
 from onnx_export_action.entrypoints.github.outcome import Outcome
+from onnx_export_action.entrypoints.progress import printable
 from onnx_export_action.judging.comparison import compare
 from onnx_export_action.judging.policy import comparable, exit_code_of, regressions, verdict_over
 from onnx_export_action.pipeline.installing import write_file

@@ -1,0 +1,122 @@
+"""``onnx-export export``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onnx_export_action.entrypoints.command_line.exits import finish, reproduce
+from onnx_export_action.entrypoints.command_line.options import model_options, request_options
+from onnx_export_action.entrypoints.progress import progress_display
+from onnx_export_action.pipeline.installing import require_writable_file
+from onnx_export_action.vocabulary.results import ExitCode
+from onnx_export_action.vocabulary.variants import FLOAT32_VARIANTS, REFERENCE_VARIANT, VARIANTS, variant_meant
+
+ENGINES = ("auto", "tracer", "torch-export")
+
+
+class VariantName(click.Choice[str]):
+    """A variant; says what a misspelt one, or another tool's word for it, most likely means."""
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        """The message for a word that is no variant."""
+        meant = variant_meant(str(value))
+        hint = f" Did you mean {meant!r}?" if meant else ""
+        return super().get_invalid_choice_message(value, ctx) + hint
+
+
+@click.command()
+@click.argument("model")
+@click.argument("output", type=click.Path(path_type=Path))
+@model_options
+@click.option("--opset", type=click.IntRange(14, 23), default=18, show_default=True, help="ONNX operator set.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Export engine.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    type=VariantName(VARIANTS),
+    default=(REFERENCE_VARIANT,),
+    show_default=True,
+    help="Precision or graph optimisation level; may be repeated. fp32 is always made: the others are made from it.",
+)
+@click.option(
+    "--high-precision",
+    "high_precision",
+    multiple=True,
+    metavar="VARIANT=NODES",
+    help="Nodes that stay in float32: auto, or operators and patterns of names with commas between; may be repeated.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["onnx", "torchscript"]),
+    default="onnx",
+    show_default=True,
+    help="File format.",
+)
+@click.option("--no-validate", is_flag=True, help="Write the files without proving them.")
+def export(
+    model: str,
+    output: Path,
+    opset: int,
+    engine: str,
+    variants: tuple[str, ...],
+    high_precision: tuple[str, ...],
+    file_format: str,
+    no_validate: bool,
+    **options: Any,
+) -> ExitCode:
+    """Export MODEL (a folder or a Hub id) to OUTPUT and prove its files; the report goes to stdout."""
+    from onnx_export_action.pipeline.stages import Request, export_and_check
+    from onnx_export_action.vocabulary.jobs import TORCHSCRIPT
+
+    if file_format == TORCHSCRIPT:
+        _require_defaults("engine", "opset", "variants")
+        engine = TORCHSCRIPT
+    result_json = options.pop("result_json")
+    if no_validate and result_json is not None:
+        raise click.UsageError("--result-json needs validation: without it there is no result")
+    if result_json is not None:
+        require_writable_file(result_json)
+    request = Request(
+        name=output.name or "model",
+        model=model,
+        destination=output,
+        opset=opset,
+        engine=engine,
+        variants=tuple(dict.fromkeys(variants)),
+        high_precision=_kept_nodes(high_precision, variants),
+        **request_options(options),
+    )
+    with progress_display() as progress:
+        result = export_and_check(request, progress=progress.labelled(model), validate=not no_validate)
+        progress.finished(model, result, validated=not no_validate)
+    result.reproduce = reproduce()
+    if no_validate and result.failure is None:
+        return ExitCode.PASSED
+    return finish(result, result_json)
+
+
+def _require_defaults(*names: str) -> None:
+    """Refuse options of ONNX for another format."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+        if option.name in names and given:
+            raise click.UsageError(f"{option.opts[0]} is for ONNX: a TorchScript file has none")
+
+
+def _kept_nodes(written: Sequence[str], variants: Sequence[str]) -> dict[str, list[str]]:
+    kept: dict[str, list[str]] = {}
+    for one in written:
+        variant, _, nodes = one.partition("=")
+        if variant not in variants or not nodes:
+            raise click.UsageError(f"--high-precision {one}: write VARIANT=NODES, of a variant that --variant names")
+        if variant in FLOAT32_VARIANTS:
+            raise click.UsageError(f"--high-precision {one}: all nodes of {variant} are in float32")
+        kept.setdefault(variant, []).extend(nodes.split(","))
+    return kept
