@@ -33,7 +33,7 @@ def main() -> int:
             destination=Path(folder) / "minilm",
             task="feature-extraction",
             samples=SENTENCES,
-            variants=VARIANTS,
+            variants=tuple(VARIANTS),
         )
         result = export_and_check(request, progress=lambda text: print(text, file=sys.stderr))
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(TABLE)

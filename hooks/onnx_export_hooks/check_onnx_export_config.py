@@ -13,6 +13,7 @@ from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.problems import did_you_mean, nearest, quoted
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
 from onnx_export_hooks.exporting import Plan, export_plan, exported_task, is_inferred, registered_values
 from onnx_export_hooks.findings import Finding, finding, from_problem
@@ -168,7 +169,7 @@ def _tolerances(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
     for variant, bounds in target.tolerance.items():
         for name, bound in bounds.items():
             loose = max(bound.atol or 0.0, bound.rtol or 0.0)
-            if variant == "fp32" and loose > LOOSEST_TOLERANCE:
+            if variant == REFERENCE_VARIANT and loose > LOOSEST_TOLERANCE:
                 message = (
                     f"a tolerance of {loose:g} accepts wrong files: {LOOSEST_TOLERANCE:g} is the most that makes sense"
                 )

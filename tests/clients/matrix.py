@@ -23,12 +23,7 @@ from typing import Any
 import numpy as np
 
 from onnx_export_action.vocabulary.results import read_result
-from onnx_export_action.vocabulary.variants import (
-    EXACT_VARIANTS,
-    OPTIMISATION_LEVELS,
-    TRANSFORMERS_JS_DTYPES,
-    VARIANTS,
-)
+from onnx_export_action.vocabulary.variants import VARIANTS
 from tests.clients.checkpoints import ROOT, checkpoint_of
 from tests.hub_server import HubServer
 
@@ -37,7 +32,6 @@ HERE = Path(__file__).parent
 ASK_ONNX_RUNTIME = HERE / "ask_onnxruntime.py"
 TEXTS = ["A man is eating food.", "The girl is carrying a baby."]
 NEW_TOKENS = 8
-EXACT = ("fp32", "fp16", "bf16", *OPTIMISATION_LEVELS)
 QUESTION_DB = 10.0  # one question has more or less noise than the cases by which a file was judged
 CLIENT_DB = 3.0  # another client rounds 8 bits otherwise now and then
 LEAST_FP32_DB = 60.0
@@ -167,7 +161,7 @@ def prepared(task: Task, folder: Path, environment: dict[str, str], made: Iterab
         if output.name == task.output and output.quality is not None and output.quality.min_sqnr_db is not None
     }
     question, expected = asked_of_pytorch(task, model)
-    return Asked(task, question, expected, dict.fromkeys(EXACT_VARIANTS, LEAST_FP32_DB) | demands)
+    return Asked(task, question, expected, dict.fromkeys(VARIANTS, LEAST_FP32_DB) | demands)
 
 
 def asked_of_pytorch(task: Task, folder: Path) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
@@ -247,8 +241,8 @@ def questions_for(client: str, asked: Iterable[Asked]) -> Iterator[dict[str, Any
     for one in asked:
         if client != "ONNX Runtime" and client not in one.task.classes:
             continue
-        for variant in VARIANTS:
-            if client == "transformers.js" and variant not in TRANSFORMERS_JS_DTYPES:
+        for variant, row in VARIANTS.items():
+            if client == "transformers.js" and not row.in_transformers_js:
                 continue
             class_name = one.task.classes.get(client, "")
             name = f"{one.task.kind} {variant}"
@@ -293,12 +287,12 @@ def cell(asked: Asked, client: str, variant: str, answer: Mapping[str, Any], bas
     if asked.task.generates:
         expected = asked.expected.tolist()
         wanted = expected if variant in EXACT or client == "ONNX Runtime" else baseline.get("values")
-        good = answer["values"] == wanted or (client == "ONNX Runtime" and variant not in EXACT)
+        good = answer["values"] == wanted or (client == "ONNX Runtime" and bool(VARIANTS[variant].quantised))
         pairs = zip(answer["values"], expected, strict=False)
         return f"{'✅' if good else '❌'} {sum(a == b for a, b in pairs)}/{len(expected)}"
     expected = pooled(asked) if client == "sentence-transformers" else asked.expected
     decibels = signal_over_noise(expected.reshape(-1), found)
-    least = asked.least[variant] - (0 if variant in EXACT_VARIANTS else QUESTION_DB)
+    least = asked.least[variant] - (0 if VARIANTS[variant].exact else QUESTION_DB)
     if client in ("transformers.js", "optimum"):
         same_file = signal_over_noise(expected.reshape(-1), np.array(baseline.get("values", []), np.float64))
         least = min(max(least, same_file - CLIENT_DB), LEAST_FP32_DB)

@@ -27,7 +27,7 @@ SMALLER = ("fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "bnb4")
 def text_export(checkpoint: CheckpointFactory, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TargetResult]:
     """All variants of a tiny bert, large enough for its weights to weigh."""
     folder = tmp_path_factory.mktemp("variants") / "bert"
-    result = exported(large_bert(checkpoint), folder, VARIANTS)
+    result = exported(large_bert(checkpoint), folder, tuple(VARIANTS))
     return folder, result
 
 

@@ -31,7 +31,7 @@ from onnx_export_action.project.settings import Target, load_settings
 from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.variants import OPTIMISATION_LEVELS, REFERENCE_VARIANT, VARIANTS, variant_of
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_of
 from onnx_export_action.vocabulary.version import VERSION
 
 SETTINGS_FILE = "onnx-export.yaml"
@@ -56,15 +56,6 @@ _TOOLS_FOLDERS = frozenset({"node_modules", "venv", "site-packages", "__pycache_
 _LIST_FILES = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--")
 # Where a repository that exports by hand says so, and what it then calls.
 _GLUE_FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "README*", "Makefile", "*.sh", "*.py", "*/*.py")
-_CALLS = {
-    "q8": rb"optimum-cli[ \t]+onnxruntime[ \t]+quantize|\bORTQuantizer\b|\bonnxruntime\.quantization\b|"
-    rb"\bscripts[./]convert\b.{0,80}--quantize",
-    **{
-        level: rb"optimum-cli[ \t]+onnxruntime[ \t]+optimize\b[^\n]{0,300}(?:\\\n[^\n]{0,300}){0,9}-%s\b"
-        % level.encode()
-        for level in OPTIMISATION_LEVELS
-    },
-}
 _TRAINING_CHECKPOINT = re.compile(r"checkpoint-\d+")
 _PLAIN_SCALAR = re.compile(r"(?:[A-Za-z]|\./)[A-Za-z0-9_./-]*")
 
@@ -207,7 +198,11 @@ def _variants_called_for(root: Path) -> tuple[str, ...]:
         for path in files[:_MAX_MODELS]
         if path.is_file() and not path.is_symlink() and path.stat().st_size <= _MAX_GLUE_BYTES
     ]
-    called = [variant for variant, call in _CALLS.items() if any(re.search(call, text) for text in texts)]
+    called = [
+        name
+        for name, variant in VARIANTS.items()
+        if variant.made_elsewhere and any(re.search(variant.made_elsewhere.encode(), text) for text in texts)
+    ]
     return (REFERENCE_VARIANT, *called) if called else ()
 
 

@@ -42,6 +42,7 @@ from onnx_export_action.vocabulary.jobs import TORCHSCRIPT, Job
 from onnx_export_action.vocabulary.manifest import FileRecord, OnnxFileRecord
 from onnx_export_action.vocabulary.outcomes import ExportOutcome, installed_packages
 from onnx_export_action.vocabulary.results import Stage
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 from onnx_export_action.vocabulary.version import VERSION
 
 TRACER, TORCH_EXPORT = "tracer", "torch-export"
@@ -153,7 +154,7 @@ class _Exporter:
                 bytes=path.stat().st_size,
                 sha256=sha256_of(path),
                 components=[name],
-                variant="fp32",
+                variant=REFERENCE_VARIANT,
                 engine=TORCHSCRIPT,
                 opset=0,
                 inputs=signature.inputs,
@@ -186,7 +187,7 @@ class _Exporter:
                 bytes=main.bytes,
                 sha256=main.sha256,
                 components=components,
-                variant="fp32",
+                variant=REFERENCE_VARIANT,
                 engine=engine,
                 opset=next(o.version for o in graph.model.opset_import if o.domain in ("", "ai.onnx")),
                 inputs=tensor_records(graph.model.graph.input),

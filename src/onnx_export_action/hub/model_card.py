@@ -14,7 +14,7 @@ from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import Markdown, code
 from onnx_export_action.vocabulary.results import FileResult, TargetResult
-from onnx_export_action.vocabulary.variants import TRANSFORMERS_JS_DTYPES
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS
 
 CARD_NAME = "README.md"
 TAGS = ("onnx",)
@@ -106,8 +106,8 @@ def _python(class_name: str | None, path: str, repo: str) -> Iterator[str]:
 
 
 def _javascript(task: str, files: Sequence[FileResult], repo: str) -> Iterator[str]:
-    variants = [file.variant for file in files if file.variant in TRANSFORMERS_JS_DTYPES]
-    dtype = variants[0] if variants else "fp32"
+    variants = [file.variant for file in files if VARIANTS[file.variant].in_transformers_js]
+    dtype = variants[0] if variants else REFERENCE_VARIANT
     yield "```js"
     yield 'import { pipeline } from "@huggingface/transformers";'
     yield f'const run = await pipeline("{task}", "{repo}", {{ dtype: "{dtype}" }});'

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias, get_args
 
 from onnx_export_action.vocabulary.results import FailOn
-from onnx_export_action.vocabulary.variants import FLOAT32_VARIANTS, VARIANTS
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS
 
 Schema: TypeAlias = dict[str, Any]
 Weights: TypeAlias = Literal["load", "random"]
@@ -156,14 +156,14 @@ def _target_keys() -> dict[str, Schema]:
             "minItems": 1,
             "uniqueItems": True,
             "items": {"enum": list(VARIANTS)},
-            "default": ["fp32"],
+            "default": [REFERENCE_VARIANT],
         },
         "high_precision": {
             "description": "What a variant leaves in float32: auto, or a list of operators and patterns of node names.",
             "type": "object",
             "minProperties": 1,
             "additionalProperties": False,
-            "properties": {variant: _kept_nodes() for variant in VARIANTS if variant not in FLOAT32_VARIANTS},
+            "properties": {name: _kept_nodes() for name, variant in VARIANTS.items() if not variant.float32},
         },
         "shapes": {
             "description": "Further sizes to validate: a shape argument, and one size or a list of them.",

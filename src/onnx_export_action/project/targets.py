@@ -70,7 +70,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     task: str = "auto"
     opset: int = 18
     engine: Engine = "auto"
-    variants: tuple[str, ...] = ("fp32",)
+    variants: tuple[str, ...] = (REFERENCE_VARIANT,)
     shapes: dict[str, list[int]] = {}
     samples: Path | None = None
     tolerance: dict[str, dict[str, OutputTolerance]] = {}

@@ -20,6 +20,9 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import MODEL_TYPES, optimize_model
 
 from onnx_export_action.graphs.weightless import graph_nodes
+from onnx_export_action.variants.float16 import in_float16
+from onnx_export_action.variants.source import Fp32File, matching
+from onnx_export_action.vocabulary.variants import Variant
 
 # The tool's class for GPT-2 finds all that the one for BERT finds, in encoders, T5, and vision and speech models too,
 # and puts a product for each Gemm between two Reshapes. It finds the number of heads in the graph by itself.
@@ -27,7 +30,28 @@ _FUSIONS_OF = "gpt2"
 _BASIC = 1
 
 
-def optimised(path: Path, *, fused: bool, approximated: bool) -> onnx.ModelProto:
+def make_o1(source: Fp32File, _: Variant) -> onnx.ModelProto:
+    """Constants folded, and nodes that do nothing taken out."""
+    return _optimised(source.path, fused=False, approximated=False)
+
+
+def make_o2(source: Fp32File, _: Variant) -> onnx.ModelProto:
+    """Also fused."""
+    return _optimised(source.path, fused=True, approximated=False)
+
+
+def make_o3(source: Fp32File, _: Variant) -> onnx.ModelProto:
+    """Also with GELU by its tanh form."""
+    return _optimised(source.path, fused=True, approximated=True)
+
+
+def make_o4(source: Fp32File, variant: Variant) -> onnx.ModelProto:
+    """Also in float16."""
+    model = make_o3(source, variant)
+    return in_float16(model, matching(model, source.patterns))
+
+
+def _optimised(path: Path, *, fused: bool, approximated: bool) -> onnx.ModelProto:
     """The graph of the file at ``path``, simplified; ``fused`` is O2, with ``approximated`` GELU O3."""
     options = FusionOptions(_FUSIONS_OF)
     # It would take the embeddings' inputs in int32, and needs a mask that counts the tokens.

@@ -13,7 +13,7 @@ from onnx_export_action.entrypoints.command_line.options import model_options, r
 from onnx_export_action.entrypoints.progress import progress_display
 from onnx_export_action.pipeline.installing import require_writable_file
 from onnx_export_action.vocabulary.results import ExitCode
-from onnx_export_action.vocabulary.variants import FLOAT32_VARIANTS, REFERENCE_VARIANT, VARIANTS, variant_meant
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_meant
 
 ENGINES = ("auto", "tracer", "torch-export")
 
@@ -38,7 +38,7 @@ class VariantName(click.Choice[str]):
     "--variant",
     "variants",
     multiple=True,
-    type=VariantName(VARIANTS),
+    type=VariantName(list(VARIANTS)),
     default=(REFERENCE_VARIANT,),
     show_default=True,
     help="Precision or graph optimisation level; may be repeated. fp32 is always made: the others are made from it.",
@@ -116,7 +116,7 @@ def _kept_nodes(written: Sequence[str], variants: Sequence[str]) -> dict[str, li
         variant, _, nodes = one.partition("=")
         if variant not in variants or not nodes:
             raise click.UsageError(f"--high-precision {one}: write VARIANT=NODES, of a variant that --variant names")
-        if variant in FLOAT32_VARIANTS:
+        if VARIANTS[variant].float32:
             raise click.UsageError(f"--high-precision {one}: all nodes of {variant} are in float32")
         kept.setdefault(variant, []).extend(nodes.split(","))
     return kept

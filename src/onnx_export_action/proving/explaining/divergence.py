@@ -46,6 +46,7 @@ from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.results import CaseResult, FileResult, LayerResult, Verdict
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 MOST_BYTES = 1_500_000_000
 """Files beyond this are not looked into: the graph, the model and the session are in memory together."""
@@ -90,7 +91,7 @@ def explain(
     graph = onnx.load(file.path)
     weights = compare_weights(model, graph)
     padding_counts = weights.words is None and _padding_counts(failing, references)
-    layers, first = _layers(failing, graph, telling, quantised=file.variant != "fp32")
+    layers, first = _layers(failing, graph, telling, quantised=file.variant != REFERENCE_VARIANT)
     return Explanation(
         trigger=trigger,
         weights=weights.words,

@@ -14,33 +14,21 @@ from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL, Toleranc
 from onnx_export_action.proving.records import OutputRecord, PrecisionCost
 from onnx_export_action.vocabulary.jobs import OutputTolerance
 from onnx_export_action.vocabulary.results import OutputResult, QualityResult
-from onnx_export_action.vocabulary.variants import EXACT_VARIANTS
+from onnx_export_action.vocabulary.variants import VARIANTS
 
-# Decibels that a variant must keep in any case: below, its noise is as large as what it says. At 6 dB noise has half
-# the size of the signal and the cosine is 0.89; the 4-bit MiniLM keeps 11 dB, the 8-bit one 14 dB.
-_LOWEST_DB = {
-    **dict.fromkeys(("O3", "O4", "fp16"), 30.0),
-    "bf16": 20.0,
-    **dict.fromkeys(("int8", "uint8", "q8"), 9.0),
-    **dict.fromkeys(("q4", "q4f16", "bnb4"), 6.0),
-}
-# Decibels that a file may lose beyond what PyTorch loses. Measured over 9 architectures: 1 at most for what rounds
-# weights, 3 for float16, whose kernels round at other places than PyTorch's; a case alone may lose more.
-_SLACK_DB = {"fp16": 9.0, "O4": 9.0}
-_USUAL_SLACK_DB = 4.0
 # The largest of many errors varies more than their mean: measured up to 1.5 times PyTorch's.
 _ELEMENT_FACTOR, _TOKEN_FACTOR = 4.0, 2.0
 
 
 def element_tolerance(variant: str, declared: OutputTolerance, exact: Tolerance, record: OutputRecord) -> Tolerance:
     """How far one element of a variant's output may be off; ``exact`` is the tolerance of the fp32 file."""
-    if variant in EXACT_VARIANTS:
+    if VARIANTS[variant].exact:
         return _declared_or(exact, declared)
     cost = record.costs.get(variant)
     if cost is not None:
         largest, source = _ELEMENT_FACTOR * cost.max_abs, "calibrated"
     else:
-        noise = record.root_mean_square * 10 ** (-_LOWEST_DB[variant] / 20)
+        noise = record.root_mean_square * 10 ** (-(VARIANTS[variant].least_db or 0.0) / 20)
         largest, source = 2 * _ELEMENT_FACTOR * noise, "default"
     return Tolerance(
         atol=exact.atol + largest if declared.atol is None else declared.atol,
@@ -58,7 +46,7 @@ def _declared_or(exact: Tolerance, declared: OutputTolerance) -> Tolerance:
 
 def token_tolerance(variant: str, tolerance: Tolerance) -> Tolerance:
     """Within this, two logits of a variant are a tie."""
-    if variant in EXACT_VARIANTS:
+    if VARIANTS[variant].exact:
         return tolerance
     scale = _TOKEN_FACTOR / _ELEMENT_FACTOR if tolerance.source == "calibrated" else 1.0
     return Tolerance(tolerance.atol * scale, tolerance.rtol, tolerance.source)
@@ -71,10 +59,11 @@ def demands(variant: str, declared: OutputTolerance, exact: Tolerance, record: O
     """
     cost = _in_decibels(record.costs.get(variant), record.root_mean_square)
     least, source = declared.sqnr_db, "declared"
-    if least is None and variant in _LOWEST_DB:
+    row = VARIANTS[variant]
+    if least is None and row.least_db is not None:
         noisy = _in_decibels(record.costs.get(variant), record.root_mean_square, exact.rms or 0.0)
-        calibrated = -math.inf if noisy is None else noisy - _SLACK_DB.get(variant, _USUAL_SLACK_DB)
-        least, source = max((_LOWEST_DB[variant], "default"), (calibrated, "calibrated"))
+        calibrated = -math.inf if noisy is None else noisy - row.slack_db
+        least, source = max((row.least_db, "default"), (calibrated, "calibrated"))
     if least is None and declared.cosine is None and declared.agreement is None:
         return None
     return QualityResult(

@@ -27,6 +27,7 @@ from onnx_export_action.proving.records import (
     PrecisionCost,
 )
 from onnx_export_action.traceable.calling import FlatModel, run_flat
+from onnx_export_action.vocabulary.variants import VARIANTS
 
 _MOST_CASES = 8
 
@@ -44,7 +45,7 @@ def measure_costs(
         errors = {name: _Errors() for name in record.outputs}
         try:
             for case in cases:
-                with SimulatedPrecision(model, variant, convolves=convolutions.called):
+                with SimulatedPrecision(model, VARIANTS[variant], convolves=convolutions.called):
                     found = case.run(module)
                 case.compare(found, errors)
         except Exception as error:  # whatever the model's own code raises on rounded numbers

@@ -46,7 +46,7 @@ from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.results import Stage
-from onnx_export_action.vocabulary.variants import EXACT_VARIANTS
+from onnx_export_action.vocabulary.variants import VARIANTS
 
 _MOST_ATTEMPTS, _SEED_STEP = 8, 1000
 _MOST_OF_A_VOCABULARY = 0.9  # some embeddings have a few rows more than there are tokens
@@ -73,7 +73,7 @@ def make_reference(job: Job, folder: Path) -> Reference:
             record.pieces, record.blank = _pieces(model, job), _blank(model)
         if record.not_calibrated is not None:
             notes.append(f"tolerances of {name} are the default ones, not calibrated: {record.not_calibrated}")
-        asked = [variant for variant in job.variants if variant not in EXACT_VARIANTS]
+        asked = [variant for variant in job.variants if not VARIANTS[variant].exact]
         if asked:
             notes += measure_costs(model, component, record, asked, folder)
         record.generates = can_generate(component) or (from_encoder and name == DECODER)
