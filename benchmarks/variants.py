@@ -14,8 +14,10 @@ from pathlib import Path
 
 from examples.demo.prepare import DESTINATION as MINILM
 
-from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.pipeline.running import export_and_check
 from onnx_export_action.report.variants import variant_rows
+from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import TargetResult
 from onnx_export_action.vocabulary.variants import VARIANTS
 
@@ -32,8 +34,7 @@ def main() -> int:
             model=str(MINILM),
             destination=Path(folder) / "minilm",
             task="feature-extraction",
-            samples=SENTENCES,
-            variants=tuple(VARIANTS),
+            options=ExportOptions(samples=SENTENCES, variants=tuple(VARIANTS)),
         )
         result = export_and_check(request, progress=lambda text: print(text, file=sys.stderr))
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(TABLE)

@@ -41,7 +41,7 @@ def check(files: list[Path], repository: Repository, _: argparse.Namespace) -> I
 def _belongs(path: Path, target: Target) -> bool:
     folder = target.folder
     in_model = folder is not None and path.parent in (folder, *(folder / name for name in module_folders(folder)))
-    code = target.declaration.configuration_class
+    code = target.options.declaration.configuration_class
     return in_model or (code is not None and path == code.file) or path.is_relative_to(target.output)
 
 
@@ -68,16 +68,16 @@ class _TargetCheck:
     def _settings(self, manifest: Manifest) -> Iterator[str]:
         target, model = self._target, manifest.model
         compared: list[tuple[str, object, object]] = [
-            ("weights", model.weights, target.weights),
-            ("opset", manifest.opset, target.opset),
-            ("engine", manifest.engine, target.engine),
-            ("variants", sorted(manifest.variants), sorted(target.variants)),
+            ("weights", model.weights, target.options.weights),
+            ("opset", manifest.opset, target.options.opset),
+            ("engine", manifest.engine, target.options.engine),
+            ("variants", sorted(manifest.variants), sorted(target.options.variants)),
         ]
         if target.folder is None:
             compared.append(("model", model.source, target.model))
         if target.task != "auto" and not same_task(target.task, model.task):
             compared.append(("task", model.task, target.task))
-        if manifest.declaration_sha256 != target.declaration.sha256():
+        if manifest.declaration_sha256 != target.options.declaration.sha256():
             yield f"its inputs, outputs or configuration class were declared otherwise than {SETTINGS_NAME} says now"
         for key, before, now in compared:
             if before != now:
@@ -93,7 +93,7 @@ class _TargetCheck:
             return
         if self._hash(config_folder(folder) / CONFIG_NAME) not in (None, manifest.model.config_sha256):
             yield f"it was exported from another {CONFIG_NAME}"
-        if self._target.weights != "load":
+        if self._target.options.weights != "load":
             return
         recorded = manifest.model.weight_hashes
         now = {name: self._hash(folder / name) or recorded.get(name) for name in weight_paths(folder)}

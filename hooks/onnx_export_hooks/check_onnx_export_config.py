@@ -111,7 +111,7 @@ def _target(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
         message = f"the model of {target.name} has no config.json"
         yield places.finding("target-model", ["model"], message, "give the folder that `save_pretrained` wrote")
         return
-    if target.weights == "load" and not _has_weights(folder):
+    if target.options.weights == "load" and not _has_weights(folder):
         hint = "add them, or check the architecture alone with 'weights: random'"
         yield places.finding("target-model", ["model"], f"the model of {target.name} has no weights", hint)
     config, _ = read_model_config(folder / "config.json")
@@ -125,7 +125,7 @@ def _has_weights(folder: Path) -> bool:
 
 def _meaning(target: Target, folder: Path, config: ModelConfig, places: _TargetPlaces) -> Iterator[Finding]:
     """What the target says, against what its model type can do."""
-    if target.declaration.configuration_class is not None:
+    if target.options.declaration.configuration_class is not None:
         return  # code of the repository, which no hook runs
     try:
         values = registered_values(config, folder, target.task)
@@ -133,7 +133,7 @@ def _meaning(target: Target, folder: Path, config: ModelConfig, places: _TargetP
             return  # what the model itself shows, which no hook loads
         task = exported_task(target, values)
     except ExportError as error:
-        if target.declaration:
+        if target.options.declaration:
             return
         yield places.finding("task-not-exportable", ["task"], f"{target.name}: {error.message}", error.hint)
         return
@@ -148,7 +148,7 @@ def _meaning(target: Target, folder: Path, config: ModelConfig, places: _TargetP
 def _inputs(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Finding]:
     """A declared input that is nearly one that the type is known to take: others only the model itself knows."""
     known = plan.inputs()
-    for name in target.declaration.inputs:
+    for name in target.options.declaration.inputs:
         near = nearest(name, known, cutoff=0.8)
         if name not in known and near is not None:
             message = f"{target.name}: the model takes no input {quoted(name)}"
@@ -156,8 +156,8 @@ def _inputs(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Findi
 
 
 def _outputs(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Finding]:
-    outputs = list(target.declaration.outputs) or plan.outputs()
-    for variant, bounds in target.tolerance.items():
+    outputs = list(target.options.declaration.outputs) or plan.outputs()
+    for variant, bounds in target.options.tolerance.of_variants.items():
         for name in bounds:
             if name not in outputs:
                 hint = did_you_mean(name, outputs) or f"its outputs are {', '.join(outputs[:5])}"
@@ -166,7 +166,7 @@ def _outputs(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Find
 
 
 def _tolerances(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
-    for variant, bounds in target.tolerance.items():
+    for variant, bounds in target.options.tolerance.of_variants.items():
         for name, bound in bounds.items():
             loose = max(bound.atol or 0.0, bound.rtol or 0.0)
             if variant == REFERENCE_VARIANT and loose > LOOSEST_TOLERANCE:
@@ -177,7 +177,7 @@ def _tolerances(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
 
 
 def _shapes(target: Target, plan: Plan, places: _TargetPlaces) -> Iterator[Finding]:
-    for name, sizes in target.shapes.items():
+    for name, sizes in target.options.shapes.items():
         limit = plan.limits.get(name)
         refused = [] if limit is None else [size for size in sizes if not limit.allows(size)]
         if refused:

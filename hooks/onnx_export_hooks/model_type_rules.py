@@ -60,7 +60,7 @@ def _unknown(config: ModelConfig, model_type: str) -> Finding:
 
 def export_findings(folder: ModelFolder, config: ModelConfig, target: Target) -> Iterator[Finding]:
     """What one target asks of the model."""
-    if next(type_findings(config), None) is not None or target.declaration:
+    if next(type_findings(config), None) is not None or target.options.declaration:
         return
     try:
         values = registered_values(config, folder.path, target.task)

@@ -48,10 +48,12 @@ def check(files: list[Path], repository: Repository, options: argparse.Namespace
 
 
 def _is_changed(target: Target, changed: list[Path]) -> bool:
-    folder, code = target.folder, target.declaration.configuration_class
+    folder, code = target.folder, target.options.declaration.configuration_class
     if code is not None and code.file in changed:
         return True
-    return target.samples in changed or (folder is not None and any(path.is_relative_to(folder) for path in changed))
+    return target.options.samples in changed or (
+        folder is not None and any(path.is_relative_to(folder) for path in changed)
+    )
 
 
 def _run(targets: list[Target], settings_path: Path, folder: Path, options: argparse.Namespace) -> Iterator[Finding]:

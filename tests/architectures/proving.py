@@ -14,7 +14,9 @@ import msgspec
 import torch
 
 from onnx_export_action.onnx_config import TasksManager
-from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import Failure, TargetResult, Verdict
 from tests.architectures.expected import Pair
 from tests.architectures.tiny import SHRINKINGS, Shrinking, tiny_config, write_tiny_config
@@ -95,10 +97,8 @@ def prove_in_full(
             name=pair.model_type,
             model=str(model),
             destination=Path(folder) / "onnx",
-            weights="random",
             task=pair.task,
-            engine=engine,
-            seed=seed,
+            options=ExportOptions(weights="random", engine=engine, seed=seed),
         )
         return export_and_check(request, progress=lambda _: None)
 

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx_export_action.pipeline.explaining import add_explanation, can_be_explained
-from onnx_export_action.pipeline.stages import answer_of
+from onnx_export_action.pipeline.checking import answer_of
+from onnx_export_action.pipeline.explaining import can_be_explained, with_explanation
 from onnx_export_action.pipeline.workers import Work, Workers
 from onnx_export_action.proving.explaining.divergence import explain
 from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, Verdict
@@ -73,10 +73,11 @@ def find(fault: Fault, exports: Exports, folder: Path, *, look_inside: bool = Tr
         if look_inside and can_be_explained(result):
             repro = folder / "repro"
             asked = good.asked(path, fault.stem)
-            add_explanation(result, explain(good.job, asked, result, good.references, repro, f"../{path.name}"), repro)
+            found = explain(good.job, asked, result, good.references, repro, f"../{path.name}")
+            result = with_explanation(result, found, repro)
         return Finding(fault, result)
     asked = good.asked(path, fault.stem)
     with Workers([]) as workers:
         candidate = workers.fresh(_CANDIDATE)
-        candidate.ask(good.job, asked, good.references)
+        candidate.ask(good.job.options.tolerance, asked, good.references)
         return Finding(fault, answer_of(candidate, asked, _PATIENCE_SECONDS).result)

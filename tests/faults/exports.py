@@ -9,13 +9,14 @@ from pathlib import Path
 import onnx
 
 from onnx_export_action.exporting.exporter import export_target
-from onnx_export_action.pipeline.stages import Request, plan_job
+from onnx_export_action.pipeline.planning import plan_job
 from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.records import CandidateFile
 from onnx_export_action.proving.reference.running import make_reference
 from onnx_export_action.variants.making import write_variants
-from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import FileResult
 from tests.models import tiny_checkpoint
 
@@ -64,7 +65,7 @@ class Proven:
         )
 
     def check(self, path: Path, stem: str = "model", **changes: object) -> FileResult:
-        return check_file(self.job, self.asked(path, stem, **changes), self.references).result
+        return check_file(self.job.options.tolerance, self.asked(path, stem, **changes), self.references).result
 
 
 def proven(checkpoint: Path, root: Path, task: str, engine: str = "tracer") -> Proven:
@@ -93,7 +94,7 @@ def _int8(encoder: Proven, root: Path) -> Proven:
         model=str(encoder.checkpoint),
         destination=root / "destination",
         task=task,
-        variants=["fp32", INT8_VARIANT],
+        options=ExportOptions(variants=("fp32", INT8_VARIANT)),
     )
     job = plan_job(request)
     folder, references = root / "files", root / "references"

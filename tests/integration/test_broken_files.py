@@ -7,11 +7,12 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnx_export_action.pipeline.stages import Request, plan_job
+from onnx_export_action.pipeline.planning import plan_job
 from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.records import CandidateFile, ReferenceReader
 from onnx_export_action.proving.reference.running import make_reference
-from onnx_export_action.vocabulary.jobs import Job, OutputTolerance
+from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import Verdict
 from tests.conftest import CheckpointFactory
 from tests.faults.checking import Exports, find
@@ -109,10 +110,7 @@ def test_a_file_that_changed_after_it_was_written_is_an_error(encoder: Proven, t
 
 def test_a_declared_tolerance_wins(encoder: Proven) -> None:
     path = encoder.folder / encoder.files[0].path
-    tight = Job(
-        **{field: getattr(encoder.job, field) for field in Job.__struct_fields__}
-        | {"tolerance": {"last_hidden_state": OutputTolerance(atol=1e-9, rtol=1e-9)}}
-    )
+    tight = Tolerances(of_variants={"fp32": {"last_hidden_state": OutputTolerance(atol=1e-9, rtol=1e-9)}})
     asked = CandidateFile(path=path, name="model.onnx", components=["model"], engine="tracer", opset=18)
     result = check_file(tight, asked, encoder.references).result
     assert result.verdict is Verdict.FAIL

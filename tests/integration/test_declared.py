@@ -14,7 +14,8 @@ import torch
 from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.configuring.declaring import declared_onnx_config
 from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.pipeline.stages import export_and_check, plan_job, request_of
+from onnx_export_action.pipeline.planning import plan_job, request_of
+from onnx_export_action.pipeline.running import export_and_check
 from onnx_export_action.project.settings import load_settings
 from onnx_export_action.proving.cases.grid import plan_cases
 from onnx_export_action.vocabulary.errors import ExportError
@@ -242,7 +243,7 @@ def test_inputs_of_any_name_are_made_from_their_axes(tmp_path: Path) -> None:
         "strokes: {0: batch_size, 1: sequence_length, 2: 8}}\n"
     )
     (target,) = load_settings(tmp_path / "onnx-export.yaml").targets
-    found = declared_onnx_config(Recogniser(), "feature-extraction", target.declaration, None)
+    found = declared_onnx_config(Recogniser(), "feature-extraction", target.options.declaration, None)
     inputs = found.generate_dummy_inputs("np", batch_size=3, sequence_length=5)
     assert (inputs["glyphs"].shape, inputs["glyphs"].dtype) == ((3, 5), "int64")
     assert (inputs["strokes"].shape, inputs["strokes"].dtype) == ((3, 5, 8), "float32")

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.results import Verdict
 from tests.architectures.proving import reason_of
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnx_export_action.pipeline.stages import Request, check_folder, export_and_check
+from onnx_export_action.pipeline.running import check_folder, export_and_check
 from onnx_export_action.proving.explaining.layers import first_divergent
+from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.results import Cause, LayerResult, Verdict
 from tests.conftest import CheckpointFactory
 from tests.faults.checking import Exports, find

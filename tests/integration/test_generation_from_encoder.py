@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from onnx_export_action.pipeline.stages import Request, check_folder, export_and_check
+from onnx_export_action.pipeline.running import check_folder, export_and_check
+from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.results import TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 

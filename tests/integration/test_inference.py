@@ -10,8 +10,10 @@ from onnx_export_action.configuring.configuration import INFERRED_NOTE
 from onnx_export_action.configuring.inference import infer_onnx_config
 from onnx_export_action.loading.model import spread_random_weights
 from onnx_export_action.onnx_config import TasksManager
-from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.pipeline.running import export_and_check
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import TargetResult, Verdict
 from tests.architectures.tiny import tiny_config, write_tiny_config
 from tests.unit.onnx_config.signatures import signature
@@ -133,7 +135,8 @@ def test_patches_of_an_image_are_proven_for_one_grid_and_the_report_says_so(tmp_
 
 def exported(model_type: str, task: str, folder: Path) -> TargetResult:
     model = write_tiny_config(model_type, folder / "model")
-    request = Request(name="it", model=str(model), destination=folder / "onnx", weights="random", task=task)
+    random = ExportOptions(weights="random")
+    request = Request(name="it", model=str(model), destination=folder / "onnx", task=task, options=random)
     return export_and_check(request, progress=lambda _: None)
 
 

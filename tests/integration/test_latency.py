@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from onnx_export_action.judging.policy import exit_code_of
-from onnx_export_action.pipeline.stages import Request, beyond_bounds, export_and_check
-from onnx_export_action.vocabulary.jobs import LatencyBounds
+from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.pipeline.timing import beyond_bounds
+from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import ExportOptions, LatencyBounds
 from onnx_export_action.vocabulary.results import ExitCode, LatencyResult, LatencySizeResult, TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 
 
 def proven(model: Path, destination: Path, task: str, bounds: LatencyBounds | None) -> TargetResult:
-    request = Request(name="target", model=str(model), destination=destination, task=task, latency=bounds)
+    request = Request(
+        name="target", model=str(model), destination=destination, task=task, options=ExportOptions(latency=bounds)
+    )
     return export_and_check(request, progress=lambda _: None)
 
 

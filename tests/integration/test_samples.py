@@ -10,14 +10,17 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.pipeline.running import export_and_check
 from onnx_export_action.proving.cases.builtin_samples import portrait, voice
+from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import Stage, TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 
 
 def proven(model: Path, task: str, samples: Path | None, destination: Path) -> TargetResult:
-    request = Request(name="target", model=str(model), destination=destination, task=task, samples=samples)
+    options = ExportOptions(samples=samples)
+    request = Request(name="target", model=str(model), destination=destination, task=task, options=options)
     return export_and_check(request, progress=lambda _: None)
 
 

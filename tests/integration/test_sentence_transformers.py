@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from onnx_export_action.loading.model import load_model
-from onnx_export_action.pipeline.stages import Request, export_and_check, plan_job
+from onnx_export_action.pipeline.planning import plan_job
+from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.results import TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 from tests.models import HIDDEN

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.pipeline.stages import Request, export_and_check
+from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import Stage, Verdict
 from tests.architectures.proving import reason_of
 
@@ -42,7 +44,8 @@ def test_without_timm_the_user_is_told_what_to_install(tmp_path: Path) -> None:
     else:
         pytest.skip("timm is here")
     (tmp_path / "config.json").write_text('{"architecture": "resnet18", "num_classes": 2, "pretrained_cfg": {}}')
-    request = Request(name="timm", model=str(tmp_path), destination=tmp_path / "onnx", weights="random", task="auto")
+    random = ExportOptions(weights="random")
+    request = Request(name="timm", model=str(tmp_path), destination=tmp_path / "onnx", options=random)
     result = export_and_check(request, progress=lambda _: None)
     assert result.verdict is Verdict.ERROR
     assert result.failure is not None

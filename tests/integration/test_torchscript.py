@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from onnx_export_action.exporting.engines import torchscript
 from onnx_export_action.graphs.torchscript_signature import read_signature
 from onnx_export_action.onnx_config import TextEncoderOnnxConfig
-from onnx_export_action.pipeline.stages import Request, check_folder, export_and_check
+from onnx_export_action.pipeline.running import check_folder, export_and_check
 from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.cases.grid import plan_cases
@@ -22,14 +22,16 @@ from onnx_export_action.proving.records import CandidateFile, write_record
 from onnx_export_action.proving.reference.running import component_reference
 from onnx_export_action.traceable.calling import ModelCall, model_call
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME
+from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance
 from onnx_export_action.vocabulary.results import FileResult, Stage, TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 
 
-def exported(model: Path, folder: Path, **options: Any) -> TargetResult:
-    request = Request(name="it", model=str(model), destination=folder, engine="torchscript", **options)
+def exported(model: Path, folder: Path, task: str = "auto") -> TargetResult:
+    options = ExportOptions(engine="torchscript")
+    request = Request(name="it", model=str(model), destination=folder, task=task, options=options)
     return export_and_check(request, progress=lambda _: None)
 
 

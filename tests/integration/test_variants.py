@@ -12,10 +12,11 @@ import onnx
 import onnxruntime
 import pytest
 
-from onnx_export_action.pipeline.stages import Request, check_folder, export_and_check
+from onnx_export_action.pipeline.running import check_folder, export_and_check
 from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.variants.making import make_variant
-from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import FileResult, TargetResult, Verdict
 from onnx_export_action.vocabulary.variants import VARIANTS, variant_path
 from tests.conftest import CheckpointFactory
@@ -36,7 +37,9 @@ def large_bert(checkpoint: CheckpointFactory) -> Path:
 
 
 def exported(model: Path, folder: Path, variants: tuple[str, ...], **options: Any) -> TargetResult:
-    request = Request(name=folder.name, model=str(model), destination=folder, variants=variants, **options)
+    request = Request(
+        name=folder.name, model=str(model), destination=folder, options=ExportOptions(variants=variants, **options)
+    )
     return export_and_check(request, progress=lambda _: None)
 
 
@@ -239,7 +242,9 @@ def test_a_declared_demand_that_a_variant_cannot_meet_fails_it_alone(
     checkpoint: CheckpointFactory, tmp_path: Path
 ) -> None:
     demand = {"q4": {"logits": OutputTolerance(sqnr_db=60.0)}}
-    result = exported(checkpoint("bert"), tmp_path / "bert", ("fp32", "fp16", "q4"), variant_tolerance=demand)
+    result = exported(
+        checkpoint("bert"), tmp_path / "bert", ("fp32", "fp16", "q4"), tolerance=Tolerances(of_variants=demand)
+    )
     assert {file.variant: file.verdict for file in result.files} == {
         "fp32": Verdict.PASS,
         "fp16": Verdict.PASS,
@@ -325,7 +330,7 @@ def test_auto_keeps_the_fewest_nodes_that_meet_the_demand(checkpoint: Checkpoint
         checkpoint("bert"),
         tmp_path / "bert",
         ("fp32", "q4"),
-        variant_tolerance=demand,
+        tolerance=Tolerances(of_variants=demand),
         high_precision={"q4": ["auto"]},
     )
     assert [str(file.failure) for file in result.files if file.verdict is not Verdict.PASS] == []

@@ -24,7 +24,7 @@ HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "numpy", "huggingface_h
         "project.settings",
         "report.render",
         "vocabulary.results",
-        "pipeline.stages",
+        "pipeline.running",
         "entrypoints.starting_files",
         "loading.source",
     ],

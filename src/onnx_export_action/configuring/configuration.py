@@ -27,7 +27,7 @@ def onnx_config_for(model: Any, job: Job) -> OnnxConfig:
         ExportError: the model type is not registered for the task, no call of the model was found that runs, or what
             the target declares does not fit the model.
     """
-    declaration = job.declaration
+    declaration = job.options.declaration
     if declaration.configuration_class is not None:
         return user_onnx_config(model, declaration.configuration_class, job.task)
     registered = None
@@ -41,12 +41,12 @@ def onnx_config_for(model: Any, job: Job) -> OnnxConfig:
 
 def configuration_notes(job: Job, onnx_config: OnnxConfig) -> list[str]:
     """What the report says of where the configuration comes from."""
-    code = job.declaration.configuration_class
+    code = job.options.declaration.configuration_class
     if code is not None:
         return [f"the configuration is the class {code.class_name} of {code.file.name}, code of the repository"]
     notes = _sentence_notes(job, onnx_config)
-    if job.declaration:
-        return notes + declared_notes(job.declaration, onnx_config)
+    if job.options.declaration:
+        return notes + declared_notes(job.options.declaration, onnx_config)
     return notes + inferred_notes(onnx_config) if is_inferred(job) else notes
 
 
@@ -68,4 +68,6 @@ def is_inferred(job: Job) -> bool:
     """Whether the job's model type and task have no configuration class."""
     if job.model_type not in TasksManager.get_supported_model_types():
         return True
-    return bool(job.declaration) and job.task not in TasksManager.get_supported_tasks_for_model_type(job.model_type)
+    return bool(job.options.declaration) and job.task not in TasksManager.get_supported_tasks_for_model_type(
+        job.model_type
+    )

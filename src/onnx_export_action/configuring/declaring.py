@@ -31,8 +31,8 @@ from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.onnx_config.tasks import split_past
 from onnx_export_action.traceable.calling import FlatModel, MissingOutputError
 from onnx_export_action.traceable.parts import PARTS
+from onnx_export_action.vocabulary.declarations import Declaration, DeclaredTensor
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.jobs import Declaration, DeclaredTensor
 from onnx_export_action.vocabulary.problems import did_you_mean, quoted
 from onnx_export_action.vocabulary.results import Stage
 

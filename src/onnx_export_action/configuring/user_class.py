@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.vocabulary.declarations import ConfigurationClass
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.jobs import ConfigurationClass
 from onnx_export_action.vocabulary.problems import did_you_mean, quoted
 
 _MODULE_NAME = "onnx_export_user_configuration"

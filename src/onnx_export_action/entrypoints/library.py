@@ -25,13 +25,14 @@ from onnx_export_action.onnx_config.tasks import suggestion
 from onnx_export_action.pipeline.installing import staging_folder
 from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.cases.grid import plan_cases
-from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL, UserTolerances
+from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL
 from onnx_export_action.proving.records import CandidateFile, write_record
 from onnx_export_action.proving.reference.running import component_reference
 from onnx_export_action.traceable.calling import FirstOutput, ModelCall, model_call
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import FileResult, OutputResult, Stage
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 __all__ = ["TasksManager", "ValidationError", "convert_to_onnx", "export", "validate_model_outputs"]
 
@@ -315,19 +316,20 @@ def _require_declared(output_names: Collection[str] | None, onnx_config: OnnxCon
     raise ValidationError(message)
 
 
-def _tolerances(atol: Atol | None, rtol: float | None) -> UserTolerances:
+def _tolerances(atol: Atol | None, rtol: float | None) -> Tolerances:
     numbers = list(atol.values()) if isinstance(atol, Mapping) else [] if atol is None else [atol]
     if not all(0.0 < number < math.inf for number in numbers):
         raise plan_error(f"atol must be above 0, not {atol!r}")
     if rtol is not None and not 0.0 <= rtol < math.inf:
         raise plan_error(f"rtol must not be below 0, not {rtol!r}")
     if isinstance(atol, Mapping):
-        beside = DEFAULT_RTOL if rtol is None else rtol
-        by_output = {name: OutputTolerance(atol=number, rtol=beside) for name, number in atol.items()}
-        return UserTolerances(by_output, OutputTolerance(rtol=rtol))
-    return UserTolerances(
-        {}, OutputTolerance(atol=atol, rtol=DEFAULT_RTOL if atol is not None and rtol is None else rtol)
-    )
+        by_output = {
+            name: OutputTolerance(atol=number, rtol=DEFAULT_RTOL if rtol is None else rtol)
+            for name, number in atol.items()
+        }
+        return Tolerances(of_variants={REFERENCE_VARIANT: by_output}, of_every_output=OutputTolerance(rtol=rtol))
+    beside = DEFAULT_RTOL if atol is not None and rtol is None else rtol
+    return Tolerances(of_every_output=OutputTolerance(atol=atol, rtol=beside))
 
 
 def _explained(path: Path, result: FileResult) -> str:

@@ -16,8 +16,8 @@ from onnx_export_action.entrypoints.command_line.exits import ForUsers, complain
 from onnx_export_action.entrypoints.progress import printable, progress_display
 from onnx_export_action.judging.policy import exit_code_of
 from onnx_export_action.project.manifest import read_manifest
-from onnx_export_action.vocabulary.jobs import OutputTolerance
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest, TensorRecord
+from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import (
     CaseResult,
     ExitCode,
@@ -73,16 +73,17 @@ def main(
         raise click.UsageError(f"{output} names a file; give the folder that the files go to")
     if cache_dir is not None:
         os.environ["HF_HUB_CACHE"] = str(cache_dir)  # huggingface_hub reads it when it is imported, which is later
-    from onnx_export_action.pipeline.stages import Request, export_and_check
+    from onnx_export_action.pipeline.running import export_and_check
+    from onnx_export_action.vocabulary.jobs import Request
 
     request = Request(
         name=output.resolve().name or "model",
         model=model,
         destination=output,
         task=feature,
-        opset=opset,
-        default_tolerance=OutputTolerance(atol=atol),
-        flat_layout=True,
+        options=ExportOptions(
+            opset=opset, tolerance=Tolerances(of_every_output=OutputTolerance(atol=atol)), flat_layout=True
+        ),
     )
     with progress_display() as progress:
         result = export_and_check(request, progress=progress.labelled(model))

@@ -108,7 +108,7 @@ class _Exporter:
         self._file_folder.mkdir(exist_ok=True)
 
     def export(self, name: str, onnx_config: OnnxConfig) -> None:
-        dummy_inputs = onnx_config.generate_dummy_inputs("pt", seed=self._job.seed)
+        dummy_inputs = onnx_config.generate_dummy_inputs("pt", seed=self._job.options.seed)
         call = model_call(self._loaded.model, onnx_config, dummy_inputs)
         if self._engine == TORCHSCRIPT:
             with patched(onnx_config.patching_specs, self._loaded.model):
@@ -133,7 +133,7 @@ class _Exporter:
     def _graph(self, name: str, call: ModelCall) -> tuple[WeightlessGraph, str]:
         started = time.perf_counter()
         try:
-            captured = capture(call, opset=self._job.opset, engine=self._engine)
+            captured = capture(call, opset=self._job.options.opset, engine=self._engine)
         finally:
             self.timings["trace"] += time.perf_counter() - started
         if captured.tracer_failure is not None:

@@ -75,7 +75,7 @@ def load_model(job: Job) -> LoadedModel:
 def _model_of_transformers(job: Job) -> LoadedModel:
     config = _config(job)
     model_class = _model_class(config, job)
-    loaded = _built(model_class, config, job) if job.weights == "random" else _loaded(model_class, config, job)
+    loaded = _built(model_class, config, job) if job.options.weights == "random" else _loaded(model_class, config, job)
     _with_vocoder(loaded.model, job)
     return loaded
 
@@ -92,11 +92,11 @@ def _sentence_model(job: Job) -> LoadedModel:
     """A folder of sentence-transformers: its model, and the modules that make one embedding of a text."""
     modules = read_sentence_modules(job.folder)
     config = _config(job)
-    inner = _built if job.weights == "random" else _loaded
+    inner = _built if job.options.weights == "random" else _loaded
     loaded = inner(sentence_model_class(config), config, job)
     whole = with_modules(loaded.model, modules, clip=job.model_type == SENTENCE_CLIP)
-    if job.weights == "random":
-        spread_random_weights(whole.steps, job.seed)
+    if job.options.weights == "random":
+        spread_random_weights(whole.steps, job.options.seed)
     else:
         load_module_weights(whole, modules)
     return LoadedModel(whole, frozenset(f"transformer.{name}" for name in loaded.missing))
@@ -108,7 +108,7 @@ def _component_of_diffusers(job: Job) -> LoadedModel:
 
     class_name = next(name for name, model_type in DIFFUSERS_TYPES.items() if model_type == job.model_type)
     model_class = getattr(diffusers, class_name)
-    if job.weights == "load":
+    if job.options.weights == "load":
         model, info = model_class.from_pretrained(
             job.folder,
             torch_dtype=torch.float32,
@@ -117,9 +117,9 @@ def _component_of_diffusers(job: Job) -> LoadedModel:
             output_loading_info=True,
         )
         return LoadedModel(model, frozenset(info["missing_keys"]))
-    torch.manual_seed(job.seed)
+    torch.manual_seed(job.options.seed)
     model = model_class.from_config(model_class.load_config(job.folder, local_files_only=True))
-    spread_random_weights(model, job.seed)
+    spread_random_weights(model, job.options.seed)
     return LoadedModel(model)
 
 
@@ -131,9 +131,9 @@ def _with_vocoder(model: PreTrainedModel, job: Job) -> None:
     folder = job.folder / "vocoder"
     if not isinstance(model, SpeechT5ForTextToSpeech) or not (folder / "config.json").is_file():
         return
-    if job.weights == "random":
+    if job.options.weights == "random":
         vocoder = SpeechT5HifiGan(SpeechT5HifiGanConfig.from_pretrained(folder, local_files_only=True))
-        spread_random_weights(vocoder, job.seed)
+        spread_random_weights(vocoder, job.options.seed)
     else:
         vocoder = SpeechT5HifiGan.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     model.vocoder = vocoder
@@ -168,14 +168,14 @@ def _loaded(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel
 
 
 def _built(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
-    torch.manual_seed(job.seed)
+    torch.manual_seed(job.options.seed)
     # Where several classes fit, transformers 5.23 goes through the architectures without asking whether there are any.
     config.architectures = config.architectures or []
     if hasattr(model_class, "from_config"):
         model = model_class.from_config(config, dtype=torch.float32, trust_remote_code=job.trust_remote_code)
     else:  # no auto class but the model's own
         model = model_class._from_config(config, dtype=torch.float32)
-    spread_random_weights(model, job.seed)
+    spread_random_weights(model, job.options.seed)
     model.eval()
     if has_batch_norms(model):
         with suppress(Exception):  # the export reports a model that does not run, with the reason
@@ -185,7 +185,7 @@ def _built(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
 
 def _call_once(model: PreTrainedModel, job: Job) -> None:
     for _, component in onnx_config_for(model, job).components():
-        inputs = component.generate_dummy_inputs("pt", seed=job.seed, padding="none")
+        inputs = component.generate_dummy_inputs("pt", seed=job.options.seed, padding="none")
         FlatModel(model, component)(*inputs.values())
 
 

@@ -1,20 +1,22 @@
 """After the verdict: files that are wrong are looked into, and a folder beside the artifact folder shows each again.
 
-What is found goes into the files' results. Whatever fails here is a note and leaves the verdict as it is.
+Whatever fails here is a note and leaves the verdict as it is.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from onnx_export_action.pipeline.installing import install_artifact, staging_folder
-from onnx_export_action.pipeline.workers import Work, Workers
+from onnx_export_action.pipeline.states import Account, Site, TargetState
+from onnx_export_action.pipeline.workers import Work
 from onnx_export_action.proving.records import PADDING_COUNTS, CandidateFile, Explanation
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.jobs import Job
-from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, TargetResult, Verdict
+from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, Verdict
 
 _EXPLAIN = Work(
     "onnx_export_action.proving.explaining.divergence:explain", Stage.VALIDATE, "looks for where the file breaks"
@@ -29,29 +31,25 @@ def repro_folder_of(destination: Path) -> Path:
     return destination.with_name(f"{destination.name}.repro")
 
 
-def explain_failures(
-    job: Job,
-    files: Sequence[CandidateFile],
-    references: Path,
-    workers: Workers,
-    result: TargetResult,
-    progress: Callable[[str], None],
-) -> None:
-    """Look into the wrong ones of ``files``; the folders that an earlier run left are removed."""
-    folder = repro_folder_of(job.destination)
+def explained(site: Site, state: TargetState) -> TargetState:
+    """The stage that looks into the wrong files of ``state``; the folders that an earlier run left are removed."""
+    folder = repro_folder_of(site.job.destination)
     _remove_earlier(folder)
-    judged = {file.path: file for file in result.files}
+    judged = {file.path: file for file in state.files}
     # A TorchScript file has no graph of this kind to look into.
-    known = [asked for asked in files if asked.name in judged and asked.path.suffix == ".onnx"]
+    known = [asked for asked in state.candidates if asked.name in judged and asked.path.suffix == ".onnx"]
     wrong = [asked for asked in known if can_be_explained(judged[asked.name])]
+    notes: list[str] = []
     for asked in wrong[:_MOST_FILES]:
-        progress(f"looking for where {asked.path.name} breaks")
+        site.progress(f"looking for where {asked.path.name} breaks")
         try:
-            _explain(job, asked, judged[asked.name], references, workers, folder)
+            judged[asked.name] = _explained(site, asked, judged[asked.name], folder)
         except ExportError as error:
-            result.notes.append(f"where {asked.name} breaks was not found: {error.message}")
+            notes.append(f"where {asked.name} breaks was not found: {error.message}")
         except OSError as error:
-            result.notes.append(f"{folder} could not be written: {error.strerror}")
+            notes.append(f"{folder} could not be written: {error.strerror}")
+    files = tuple(judged[file.path] for file in state.files)
+    return replace(state, files=files).told(Account(notes=tuple(notes)))
 
 
 def can_be_explained(file: FileResult) -> bool:
@@ -59,36 +57,43 @@ def can_be_explained(file: FileResult) -> bool:
     return file.failure is not None and any(case.verdict is not Verdict.PASS for case in file.cases)
 
 
-def _explain(
-    job: Job, asked: CandidateFile, file: FileResult, references: Path, workers: Workers, folder: Path
-) -> None:
+def _explained(site: Site, asked: CandidateFile, file: FileResult, folder: Path) -> FileResult:
     stem = Path(asked.name).stem
-    target = f"../../{job.destination.name}/{asked.name}"
+    target = f"../../{site.job.destination.name}/{asked.name}"
     with staging_folder(folder) as staging:
-        worker = workers.warm(_EXPLAIN)
-        worker.ask(job, asked, file, references, staging / stem, target)
+        worker = site.workers.warm(_EXPLAIN)
+        worker.ask(site.job, asked, file, site.references, staging / stem, target)
         try:
-            found = worker.answer(_PATIENCE_SECONDS)
+            found: Explanation = worker.answer(_PATIENCE_SECONDS)
         finally:
             worker.stop()
             if (staging / stem / _SCRIPT).is_file():  # written last
                 install_artifact(staging, folder, [])
-    add_explanation(file, found, folder / stem)
+    return with_explanation(file, found, folder / stem)
 
 
-def add_explanation(file: FileResult, found: Explanation, repro: Path) -> None:
-    """Put what was found into the result of a file that failed."""
+def with_explanation(file: FileResult, found: Explanation, repro: Path) -> FileResult:
+    """The result of a file that failed, with what was found of it."""
     failure = file.failure
     if failure is None:
-        return
-    failure.repro, failure.trigger, failure.layers = str(repro), found.trigger, found.layers
-    failure.first_divergent_layer = found.first_divergent_layer
+        return file
+    cause, hint = failure.cause, failure.hint
     if found.weights is not None:
-        failure.hint = found.weights if failure.hint is None else f"{failure.hint}; {found.weights}"
+        hint = found.weights if hint is None else f"{hint}; {found.weights}"
     if found.foreign:
-        failure.cause = Cause.FILE
-    elif found.padding_counts and failure.cause is Cause.VALUES:
-        failure.cause, failure.hint = Cause.MASK, PADDING_COUNTS
+        cause = Cause.FILE
+    elif found.padding_counts and cause is Cause.VALUES:
+        cause, hint = Cause.MASK, PADDING_COUNTS
+    told = msgspec.structs.replace(
+        failure,
+        cause=cause,
+        hint=hint,
+        trigger=found.trigger,
+        layers=found.layers,
+        first_divergent_layer=found.first_divergent_layer,
+        repro=str(repro),
+    )
+    return msgspec.structs.replace(file, failure=told)
 
 
 def _remove_earlier(folder: Path) -> None:

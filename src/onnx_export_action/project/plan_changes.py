@@ -166,8 +166,8 @@ def _touches(path: str, place: str) -> bool:
 
 def _sources(target: Target, root: Path) -> list[Path]:
     """What a target reads: its model's folder, samples and class, and where links in the folder lead."""
-    own_class = target.declaration.configuration_class
-    named = (target.folder, target.samples, None if own_class is None else own_class.file)
+    own_class = target.options.declaration.configuration_class
+    named = (target.folder, target.options.samples, None if own_class is None else own_class.file)
     sources = [path for path in named if path is not None]
     if target.folder is None:
         return sources

@@ -14,16 +14,10 @@ from typing import Any
 import msgspec
 
 from onnx_export_action.project.document import Entry, Node
-from onnx_export_action.project.settings_schema import CLASS_PATTERN, OF_VARIANTS, Engine, Weights
+from onnx_export_action.project.settings_schema import CLASS_PATTERN, OF_VARIANTS
+from onnx_export_action.vocabulary.declarations import ConfigurationClass, Declaration, DeclaredAxis, DeclaredTensor
 from onnx_export_action.vocabulary.errors import plan_error
-from onnx_export_action.vocabulary.jobs import (
-    ConfigurationClass,
-    Declaration,
-    DeclaredAxis,
-    DeclaredTensor,
-    LatencyBounds,
-    OutputTolerance,
-)
+from onnx_export_action.vocabulary.options import ExportOptions, LatencyBounds, OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.problems import Problem, nearest, quoted
 from onnx_export_action.vocabulary.results import FailOn
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
@@ -53,11 +47,9 @@ class PublishSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``targets`` with the defaults merged in.
 
-    ``model`` is as written; ``folder`` is its resolved folder, None for a Hub id. ``output`` and ``samples`` are
-    resolved too. ``task`` is ``auto`` or the Hub's name of the task. ``line`` is where the target starts.
-    ``tolerance`` is by variant, then by output name; ``high_precision`` is by variant. ``declaration`` is what it says
-    itself of its files.
-    ``notes`` is what a report should say of the choices made.
+    ``model`` is as written; ``folder`` is its resolved folder, None for a Hub id. ``output`` is resolved too. ``task``
+    is ``auto`` or the Hub's name of the task. ``line`` is where the target starts. ``notes`` is what a report should
+    say of the choices made.
     """
 
     name: str
@@ -66,17 +58,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     output: Path
     folder: Path | None = None
     revision: str | None = None
-    weights: Weights = "load"
     task: str = "auto"
-    opset: int = 18
-    engine: Engine = "auto"
-    variants: tuple[str, ...] = (REFERENCE_VARIANT,)
-    shapes: dict[str, list[int]] = {}
-    samples: Path | None = None
-    tolerance: dict[str, dict[str, OutputTolerance]] = {}
-    declaration: Declaration = Declaration()
-    high_precision: dict[str, list[str]] = {}
-    latency: LatencyBounds | None = None
+    options: ExportOptions = ExportOptions()
     fail_on: FailOn = FailOn.VALIDATION
     publish: PublishSettings | None = None
     notes: list[str] = []
@@ -134,24 +117,30 @@ class TargetReader:
         model = fields.text("model")
         if name is None or model is None or output is None:
             return None
-        copied = ("revision", "weights", "opset", "engine")
         return Target(
             name=name,
             model=model,
             line=fields.place.line,
             output=output,
             folder=folder,
-            samples=samples,
+            revision=fields.text("revision"),
             task=_task(fields),
-            shapes=_shapes(fields),
-            tolerance=_tolerance(fields),
-            declaration=self._declaration(fields),
-            high_precision=_high_precision(fields),
+            options=self._options(fields, samples),
             notes=[*notes, *_variant_notes(fields)],
-            latency=_latency(fields),
             publish=self._publish(fields),
             fail_on=FailOn(fields.plain("fail_on")) if "fail_on" in fields else FailOn.VALIDATION,
+        )
+
+    def _options(self, fields: TargetFields, samples: Path | None) -> ExportOptions:
+        copied = ("weights", "opset", "engine")
+        return ExportOptions(
+            samples=samples,
             variants=_variants(fields),
+            shapes=_shapes(fields),
+            tolerance=Tolerances(of_variants=_tolerance(fields)),
+            high_precision=_high_precision(fields),
+            latency=_latency(fields),
+            declaration=self._declaration(fields),
             **{key: fields.plain(key) for key in copied if key in fields},
         )
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.vocabulary.jobs import OutputTolerance
 from onnx_export_action.vocabulary.results import FileResult, LayerResult
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
@@ -169,8 +168,7 @@ class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file to check. ``components`` names the reference records it must match: two for a merged decoder.
 
     An ``opset`` of 0 is read from the file itself. ``exact`` is the proven fp32 file whose weights a variant must
-    store, None where there is none. ``declared`` is what the user declares of a variant, by output;
-    ``timed`` asks for the time of a call.
+    store, None where there is none. ``timed`` asks for the time of a call.
     """
 
     path: Path
@@ -181,7 +179,6 @@ class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
     variant: str = REFERENCE_VARIANT
     exact: Path | None = None
-    declared: dict[str, OutputTolerance] = {}
     timed: bool = False
 
 

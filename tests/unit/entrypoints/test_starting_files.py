@@ -42,7 +42,7 @@ def written(root: Path, *hub_ids: str) -> dict[str, tuple[str, str, str]]:
     """The targets of the settings file once it is written: name -> model, task, weights."""
     (root / SETTINGS_FILE).write_bytes(proposed(root, SETTINGS_FILE, *hub_ids).after.encode())
     targets = load_settings(root / SETTINGS_FILE).targets
-    return {target.name: (target.model, target.task, target.weights) for target in targets}
+    return {target.name: (target.model, target.task, target.options.weights) for target in targets}
 
 
 def test_every_model_becomes_a_target_with_its_task(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_model_on_the_hub_is_a_target_too(tmp_path: Path) -> None:
 def variants(root: Path) -> dict[str, tuple[str, ...]]:
     """The variants of each target once the settings file is written."""
     (root / SETTINGS_FILE).write_bytes(proposed(root, SETTINGS_FILE).after.encode())
-    return {target.name: target.variants for target in load_settings(root / SETTINGS_FILE).targets}
+    return {target.name: target.options.variants for target in load_settings(root / SETTINGS_FILE).targets}
 
 
 def test_the_onnx_files_beside_a_model_say_which_variants_are_wanted(tmp_path: Path) -> None:

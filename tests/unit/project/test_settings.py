@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from onnx_export_action.project import document
 from onnx_export_action.project.settings import Problem, Settings, SettingsError, load_settings, settings_schema
-from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance
 from onnx_export_action.vocabulary.results import Stage
 
 FIXTURES = Path(__file__).parent / "settings"
@@ -88,37 +88,34 @@ def test_every_key_reaches_the_target(repository: Path) -> None:
     assert loaded.version == 1
     assert (sentiment.name, sentiment.model, sentiment.line) == ("sentiment", "./models/sentiment", 5)
     assert sentiment.folder == repository / "models/sentiment"
-    assert (sentiment.task, sentiment.weights, sentiment.opset, sentiment.engine) == (
-        "text-classification",
-        "load",
-        20,
-        "tracer",
-    )
-    assert sentiment.shapes == {"batch_size": [1, 3], "sequence_length": [128], "audio_sequence_length": [48000]}
-    assert sentiment.samples == repository / "data/samples.jsonl"
-    assert sentiment.tolerance == {
+    options = sentiment.options
+    assert sentiment.task == "text-classification"
+    assert (options.weights, options.opset, options.engine) == ("load", 20, "tracer")
+    assert options.shapes == {"batch_size": [1, 3], "sequence_length": [128], "audio_sequence_length": [48000]}
+    assert options.samples == repository / "data/samples.jsonl"
+    assert options.tolerance.of_variants == {
         "fp32": {"logits": OutputTolerance(atol=1e-4, rtol=1e-3), "0": OutputTolerance(atol=2e-5)},
         "q8": {"logits": OutputTolerance(sqnr_db=12, cosine=0.9, agreement=1)},
     }
-    assert sentiment.variants == ("fp32", "fp16", "q8")
-    assert sentiment.high_precision == {"fp16": ["auto"], "q8": ["Gather", "/classifier/*"]}
+    assert options.variants == ("fp32", "fp16", "q8")
+    assert options.high_precision == {"fp16": ["auto"], "q8": ["Gather", "/classifier/*"]}
     assert sentiment.output == repository / "build/sentiment"
     assert (generator.folder, generator.revision) == (None, "refs/pr/1")
-    assert (generator.task, generator.weights, generator.opset) == ("text-generation-with-past", "random", 17)
+    assert generator.task == "text-generation-with-past"
+    assert (generator.options.weights, generator.options.opset) == ("random", 17)
     assert generator.output == repository / "artifacts/generator"
 
 
 def test_what_is_left_out_has_defaults(repository: Path) -> None:
     (target,) = load_text(repository, (FIXTURES / "good/minimal.yaml").read_text()).targets
-    assert (target.task, target.weights, target.opset, target.engine) == ("auto", "load", 18, "auto")
-    assert (target.variants, target.fail_on, target.shapes, target.tolerance) == (("fp32",), "validation", {}, {})
-    assert (target.revision, target.samples, target.notes) == (None, None, [])
+    assert (target.task, target.fail_on, target.options) == ("auto", "validation", ExportOptions())
+    assert (target.revision, target.notes) == (None, [])
 
 
 def test_merge_keys_give_way_to_own_keys(repository: Path) -> None:
     first, second, third = load_text(repository, (FIXTURES / "good/anchors_and_merge_keys.yaml").read_text()).targets
-    assert (second.name, second.model, second.shapes) == ("second", first.model, first.shapes)
-    assert (third.opset, third.engine) == (15, "tracer")
+    assert (second.name, second.model, second.options.shapes) == ("second", first.model, first.options.shapes)
+    assert (third.options.opset, third.options.engine) == (15, "tracer")
 
 
 def test_a_hub_id_without_revision_is_noted(repository: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from onnx_export_action.entrypoints.command_line.exits import finish, reproduce
-from onnx_export_action.entrypoints.command_line.options import model_options, request_options
+from onnx_export_action.entrypoints.command_line.options import model_options, request_for
 from onnx_export_action.entrypoints.progress import progress_display
 from onnx_export_action.pipeline.installing import require_writable_file
 from onnx_export_action.vocabulary.results import ExitCode
@@ -71,7 +71,7 @@ def export(
     **options: Any,
 ) -> ExitCode:
     """Export MODEL (a folder or a Hub id) to OUTPUT and prove its files; the report goes to stdout."""
-    from onnx_export_action.pipeline.stages import Request, export_and_check
+    from onnx_export_action.pipeline.running import export_and_check
     from onnx_export_action.vocabulary.jobs import TORCHSCRIPT
 
     if file_format == TORCHSCRIPT:
@@ -82,21 +82,21 @@ def export(
         raise click.UsageError("--result-json needs validation: without it there is no result")
     if result_json is not None:
         require_writable_file(result_json)
-    request = Request(
-        name=output.name or "model",
-        model=model,
-        destination=output,
+    request = request_for(
+        model,
+        output,
+        output.name or "model",
+        options,
         opset=opset,
         engine=engine,
         variants=tuple(dict.fromkeys(variants)),
         high_precision=_kept_nodes(high_precision, variants),
-        **request_options(options),
     )
     with progress_display() as progress:
         result = export_and_check(request, progress=progress.labelled(model), validate=not no_validate)
         progress.finished(model, result, validated=not no_validate)
     result.reproduce = reproduce()
-    if no_validate and result.failure is None:
+    if no_validate and result.failure is None and not result.files:  # files without a proof are those not made
         return ExitCode.PASSED
     return finish(result, result_json)
 

@@ -12,7 +12,8 @@ from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.results import FailOn, TargetResult, read_result
 
 if TYPE_CHECKING:
-    from onnx_export_action.vocabulary.jobs import Declaration
+    from onnx_export_action.vocabulary.declarations import Declaration
+    from onnx_export_action.vocabulary.jobs import Request
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -20,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def _declared_class(_context: click.Context, _option: click.Parameter, written: str | None) -> Declaration:
     from onnx_export_action.project.targets import class_of_caller
-    from onnx_export_action.vocabulary.jobs import Declaration
+    from onnx_export_action.vocabulary.declarations import Declaration
 
     return Declaration() if written is None else class_of_caller(written)
 
@@ -88,13 +89,28 @@ base_option = click.option(
 )
 
 
-def request_options(options: dict[str, Any]) -> dict[str, Any]:
-    """What :func:`model_options` gave, in the words of a request."""
-    from onnx_export_action.vocabulary.jobs import LatencyBounds, OutputTolerance
+def request_for(model: str, folder: Path, name: str, given: dict[str, Any], **options: Any) -> Request:
+    """The request that the ``given`` :func:`model_options` make of ``model``, with further ``options`` of an export."""
+    from onnx_export_action.vocabulary.jobs import Request
+    from onnx_export_action.vocabulary.options import ExportOptions, LatencyBounds, OutputTolerance, Tolerances
 
-    tolerance = OutputTolerance(atol=options.pop("atol"), rtol=options.pop("rtol"))
-    latency = LatencyBounds() if options.pop("latency") else None
-    return {**options, "default_tolerance": tolerance, "latency": latency}
+    return Request(
+        name=name,
+        model=model,
+        destination=folder,
+        revision=given["revision"],
+        task=given["task"],
+        trust_remote_code=given["trust_remote_code"],
+        options=ExportOptions(
+            weights=given["weights"],
+            seed=given["seed"],
+            samples=given["samples"],
+            tolerance=Tolerances(of_every_output=OutputTolerance(atol=given["atol"], rtol=given["rtol"])),
+            latency=LatencyBounds() if given["latency"] else None,
+            declaration=given["declaration"],
+            **options,
+        ),
+    )
 
 
 def result_in(path: Path) -> TargetResult:

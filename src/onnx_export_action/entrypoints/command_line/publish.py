@@ -24,7 +24,7 @@ def publish(
 ) -> ExitCode:
     """Publish the proven files of ARTIFACT_DIR to the Hugging Face Hub, in one commit."""
     from onnx_export_action.hub.publish import Destination
-    from onnx_export_action.pipeline.stages import publish_folder
+    from onnx_export_action.pipeline.publishing import publish_folder
 
     if "/" not in repo.strip("/"):
         raise click.UsageError("--repo must be the repository's whole name: org/name")

@@ -38,7 +38,7 @@ def run(
 
     Beside each artifact folder stands NAME.result.json.
     """
-    from onnx_export_action.pipeline.stages import run_target
+    from onnx_export_action.pipeline.running import run_target
     from onnx_export_action.report.plan import plan_headline
 
     before = [result_in(path) for path in base]

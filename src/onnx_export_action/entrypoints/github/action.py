@@ -20,7 +20,8 @@ from onnx_export_action.entrypoints.github.result_files import read_results
 from onnx_export_action.entrypoints.github.rights import become_owner_of, hide_environment
 from onnx_export_action.entrypoints.progress import Progress, progress_display
 from onnx_export_action.judging.policy import verdict_of
-from onnx_export_action.pipeline.stages import check_target, destination_of, result_path_of, run_target
+from onnx_export_action.pipeline.planning import destination_of, result_path_of
+from onnx_export_action.pipeline.running import check_target, run_target
 from onnx_export_action.project.plan_changes import ChangePlan, plan_changes, plan_everything
 from onnx_export_action.project.settings import Settings, SettingsError, Target, load_settings
 from onnx_export_action.vocabulary.errors import ExportError, plan_error

@@ -30,7 +30,7 @@ from onnx_export_action.proving.measures.quality import demands, element_toleran
 from onnx_export_action.proving.measures.ranking import in_expected_order
 from onnx_export_action.proving.measures.similarity import sample_similarities
 from onnx_export_action.proving.measures.task_metrics import SPEECH, Answer, WordErrors, task_metrics_of
-from onnx_export_action.proving.measures.tolerance import DeclaredTolerances, Tolerance, tolerance_of
+from onnx_export_action.proving.measures.tolerance import Tolerance, tolerance_of
 from onnx_export_action.proving.precision.stored_weights import misstored_weights
 from onnx_export_action.proving.records import (
     INPUT_PREFIX,
@@ -46,7 +46,7 @@ from onnx_export_action.proving.records import (
     joined,
 )
 from onnx_export_action.vocabulary.components import MERGED_DECODER, TORCHSCRIPT_SUFFIX, runtime_of
-from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import (
     AxisResult,
     CaseOutputResult,
@@ -74,8 +74,8 @@ _FEWEST_CALLS, _MOST_CALLS, _TIMED_SECONDS = 3, 50, 0.3
 _MOST_NAMES = 4
 
 
-def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: Path) -> CheckedFile:
-    """Run every case through the file and judge it, with the tolerances of the ``user`` (a job has them)."""
+def check_file(declared: Tolerances, file: CandidateFile, reference_folder: Path) -> CheckedFile:
+    """Run every case through the file and judge it, with the tolerances that are ``declared`` for it."""
     started = time.perf_counter()
     waited = 0.0
     facts = graph_facts(file.path)
@@ -96,7 +96,7 @@ def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: 
             "the file changed after it was written", "something else writes to the output folder", Cause.FILE
         )
     else:
-        waited = _judge(result, user, file, facts, reference_folder)
+        waited = _judge(result, declared, file, facts, reference_folder)
     return CheckedFile(
         result=result,
         seconds=time.perf_counter() - started - waited,
@@ -104,7 +104,7 @@ def check_file(user: DeclaredTolerances, file: CandidateFile, reference_folder: 
     )
 
 
-def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, facts: GraphFacts, folder: Path) -> float:
+def _judge(result: FileResult, declared: Tolerances, file: CandidateFile, facts: GraphFacts, folder: Path) -> float:
     """Fill in the result; returns the seconds spent waiting for the reference."""
     try:
         session = open_session(file.path)
@@ -120,7 +120,7 @@ def _judge(result: FileResult, user: DeclaredTolerances, file: CandidateFile, fa
         result.verdict = Verdict.FAIL
         result.failure = _failure(*interface_problem)
     else:
-        _Check(file, session, user, records, reader, facts).run(result)
+        _Check(file, session, declared, records, reader, facts).run(result)
     return reader.seconds_waited
 
 
@@ -226,7 +226,7 @@ class _Check:
         self,
         file: CandidateFile,
         session: onnxruntime.InferenceSession,
-        user: DeclaredTolerances,
+        declared: Tolerances,
         records: list[ComponentRecord],
         reader: ReferenceReader,
         facts: GraphFacts,
@@ -242,13 +242,17 @@ class _Check:
             name: joined([component.outputs[name] for component in records if name in component.outputs])
             for name in names
         }
-        self._exact = {name: tolerance_of(name, user, record) for name, record in self._outputs.items()}
+        self._exact = {
+            name: tolerance_of(declared.of(REFERENCE_VARIANT, name), record) for name, record in self._outputs.items()
+        }
         self._demands = {
-            name: demands(file.variant, self._declared(name, user), self._exact[name], record)
+            name: demands(file.variant, declared.of(file.variant, name), self._exact[name], record)
             for name, record in self._outputs.items()
         }
         self._metrics = {
-            name: OutputMetrics(self._tolerance(name, user, record), counts_argmax="logits" in name)
+            name: OutputMetrics(
+                self._tolerance(declared.of(file.variant, name), name, record), counts_argmax="logits" in name
+            )
             for name, record in self._outputs.items()
         }
         self._task_metrics = {record.name: task_metrics_of(record) for record in records}
@@ -263,16 +267,11 @@ class _Check:
         hint = "the file is damaged, or of another model: make it again"
         return None if problem is None else _failure(problem, hint, Cause.VALUES)
 
-    def _declared(self, output: str, user: DeclaredTolerances) -> OutputTolerance:
-        if self._asked.variant == REFERENCE_VARIANT:
-            return user.tolerance.get(output, user.default_tolerance)
-        return self._asked.declared.get(output, OutputTolerance())
-
-    def _tolerance(self, output: str, user: DeclaredTolerances, record: OutputRecord) -> Tolerance:
+    def _tolerance(self, declared: OutputTolerance, output: str, record: OutputRecord) -> Tolerance:
         exact = self._exact[output]
         if self._asked.variant == REFERENCE_VARIANT:
             return exact
-        return element_tolerance(self._asked.variant, self._declared(output, user), exact, record)
+        return element_tolerance(self._asked.variant, declared, exact, record)
 
     def run(self, result: FileResult) -> None:
         for record in self._records:

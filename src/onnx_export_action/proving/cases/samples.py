@@ -58,7 +58,7 @@ class SampleCases:
         """
         for number in range(0, len(samples), _BATCH_SIZE):
             batch = samples[number : number + _BATCH_SIZE]
-            spec = CaseSpec(f"samples {number + 1}-{number + len(batch)}", SAMPLES, self._job.seed)
+            spec = CaseSpec(f"samples {number + 1}-{number + len(batch)}", SAMPLES, self._job.options.seed)
             yield spec, self.arrays(batch), [sample.text or "" for sample in batch]
 
     def built_in(self) -> Iterator[GivenCase]:
@@ -72,7 +72,7 @@ class SampleCases:
             except Exception:  # noqa: S112 - a processor's own code decides what it raises, and for what
                 continue
             if all(array.size for name, array in arrays.items() if not name.startswith("past_key_values.")):
-                yield CaseSpec(case.id, SAMPLES, self._job.seed, is_extra=True), arrays, []
+                yield CaseSpec(case.id, SAMPLES, self._job.options.seed, is_extra=True), arrays, []
 
     def _fitting(self) -> Iterator[BuiltinCase]:
         try:
@@ -219,8 +219,8 @@ def sample_cases(onnx_config: OnnxConfig, job: Job) -> tuple[Iterator[GivenCase]
     maker = SampleCases(onnx_config, job)
     notes = []
     used: list[Sample] = []
-    if job.samples is not None:
-        samples = read_samples(job.samples)
+    if job.options.samples is not None:
+        samples = read_samples(job.options.samples)
         used = samples.used
         if not maker.reads_any:
             used = []

@@ -76,7 +76,7 @@ def explain(
     record, case = _simplest_failing(records, result.cases)
     failing = _Failing(model, components[record.name], records, record, file, result)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    plan = plan_cases(failing.onnx_config, seed=job.seed, extra=job.shapes, parameters=parameters)
+    plan = plan_cases(failing.onnx_config, seed=job.options.seed, extra=job.options.shapes, parameters=parameters)
     spec = next((spec for spec in plan if spec.id == case), None)
     if spec is None or not failing.shows(spec):
         trigger, inputs = None, failing.recorded_inputs(references, case)

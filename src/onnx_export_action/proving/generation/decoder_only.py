@@ -48,7 +48,7 @@ def generate_reference(model: Any, job: Job, folder: Path, name: str) -> tuple[G
             GenerationRecord(),
             "generation was not compared: the model has no room for new tokens, or cannot generate",
         )
-    ids, mask = _prompts(text_config, job.seed)
+    ids, mask = _prompts(text_config, job.options.seed)
     settings = GenerationConfig(
         do_sample=False, num_beams=1, max_new_tokens=new_tokens, use_cache=True, pad_token_id=int(ids[-1, 0])
     )

@@ -94,7 +94,7 @@ def _start_token(model: Any) -> int | None:
 
 def _encoder_inputs(encoder: OnnxConfig, job: Job) -> Arrays:
     """A batch for the encoder: padded text; for sound and images, whose masks decoders read in other units, none."""
-    specs = plan_cases(encoder, seed=job.seed)
+    specs = plan_cases(encoder, seed=job.options.seed)
     is_text = "input_ids" in encoder.inputs
     chosen = next((spec for spec in specs if is_text or spec.padding == "none"), specs[0])
     return chosen.arrays(encoder)

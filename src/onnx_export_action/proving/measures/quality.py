@@ -12,7 +12,7 @@ import math
 
 from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL, Tolerance
 from onnx_export_action.proving.records import OutputRecord, PrecisionCost
-from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.options import OutputTolerance
 from onnx_export_action.vocabulary.results import OutputResult, QualityResult
 from onnx_export_action.vocabulary.variants import VARIANTS
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from onnx_export_action.proving.records import NoiseRecord, OutputRecord
-from onnx_export_action.vocabulary.jobs import OutputTolerance
+from onnx_export_action.vocabulary.options import OutputTolerance
 
 DEFAULT_RTOL = 1e-4
 """Relative half of the default: float32 has 24 bits (6e-8); depth and the order of sums cost about three decimals."""
@@ -31,26 +29,6 @@ _FEW_ELEMENTS = 16.0
 _UNSETTLED = 1e-3
 
 
-class DeclaredTolerances(Protocol):
-    """What the user declares, by output and for the rest: a :class:`Job`, or :class:`UserTolerances`."""
-
-    @property
-    def tolerance(self) -> Mapping[str, OutputTolerance]:
-        """By output name."""
-
-    @property
-    def default_tolerance(self) -> OutputTolerance:
-        """For the outputs that have no tolerance of their own."""
-
-
-@dataclass(frozen=True)
-class UserTolerances:
-    """Tolerances that were declared outside of any user."""
-
-    tolerance: Mapping[str, OutputTolerance]
-    default_tolerance: OutputTolerance
-
-
 @dataclass(frozen=True)
 class Tolerance:
     """An element passes when ``|onnx - torch| <= atol + rtol * |torch|``.
@@ -71,16 +49,13 @@ class Tolerance:
     rms_floor: float | None = None
 
 
-def tolerance_of(output: str, user: DeclaredTolerances, record: OutputRecord) -> Tolerance:
+def tolerance_of(declared: OutputTolerance, record: OutputRecord) -> Tolerance:
     """Tolerance of one output: what is declared holds; a declared ``atol`` alone is not widened by any ``rtol``."""
-    declared = user.tolerance.get(output, user.default_tolerance)
-    atol = user.default_tolerance.atol if declared.atol is None else declared.atol
-    rtol = user.default_tolerance.rtol if declared.rtol is None else declared.rtol
-    if atol is not None:
-        return Tolerance(atol, 0.0 if rtol is None else rtol, "declared")
+    if declared.atol is not None:
+        return Tolerance(declared.atol, 0.0 if declared.rtol is None else declared.rtol, "declared")
     default = default_tolerance(record)
-    if rtol is not None:
-        return Tolerance(default.atol, rtol, "declared")
+    if declared.rtol is not None:
+        return Tolerance(default.atol, declared.rtol, "declared")
     return calibrated_tolerance(record) or default
 
 

@@ -73,7 +73,7 @@ def make_reference(job: Job, folder: Path) -> Reference:
             record.pieces, record.blank = _pieces(model, job), _blank(model)
         if record.not_calibrated is not None:
             notes.append(f"tolerances of {name} are the default ones, not calibrated: {record.not_calibrated}")
-        asked = [variant for variant in job.variants if not VARIANTS[variant].exact]
+        asked = [variant for variant in job.options.variants if not VARIANTS[variant].exact]
         if asked:
             notes += measure_costs(model, component, record, asked, folder)
         record.generates = can_generate(component) or (from_encoder and name == DECODER)
@@ -150,7 +150,7 @@ def component_reference(
 
 def _all_cases(onnx_config: OnnxConfig, job: Job, parameters: int) -> tuple[Iterable[GivenCase], list[str]]:
     """The grid, and of what reads inputs of its own samples; with notes."""
-    grid = plan_cases(onnx_config, seed=job.seed, extra=job.shapes, parameters=parameters)
+    grid = plan_cases(onnx_config, seed=job.options.seed, extra=job.options.shapes, parameters=parameters)
     given = ((spec, spec.arrays(onnx_config), list[str]()) for spec in grid)
     if onnx_config.kind not in (ComponentKind.MODEL, ComponentKind.ENCODER):
         return given, []
