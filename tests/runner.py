@@ -51,13 +51,17 @@ class Step:
 
 @dataclass
 class Runner:
-    """Runs the action in ``workspace``; ``server`` is GitHub's API, where the step needs one."""
+    """Runs the action in ``workspace``; ``server`` is GitHub's API, where the step needs one.
+
+    ``replaced`` names other paths for files of the runner, by the variable that holds them.
+    """
 
     workspace: Path
     files: Path
     api_url: str = "http://127.0.0.1:9/api/v3"
     token: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
 
     def run(
         self,
@@ -95,6 +99,7 @@ class Runner:
             "GITHUB_RUN_ATTEMPT": "1",
             "GITHUB_ACTOR": actor,
             **{name: str(path) for name, path in files.items()},
+            **self.replaced,
             **self.inputs(inputs),
         }
         finished = subprocess.run(

@@ -49,7 +49,7 @@ _KINDS: dict[str, tuple[type[OnnxConfig], ...]] = {
 # Five seconds of speech are as good as thirty where a model takes any length, and several times as fast.
 _FRAMES, _FEW_FRAMES = "nb_max_frames", 600
 
-# Size by shape argument -> the name of the axes that it moves, and other sizes to try: those that validation tries.
+# Size by shape argument -> the name of the axes that it moves, and other sizes to try.
 _ARGUMENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "batch_size": ("batch_size", (3, 1)),
     "sequence_length": ("sequence_length", (37, 1)),
@@ -402,7 +402,7 @@ def _name_of_its_own(names: dict[str, tuple[int, ...]], usual: str, own: str, si
 
 
 def _image_sizes(default: int) -> tuple[int, ...]:
-    """A larger and a smaller image, as validation tries them."""
+    """A larger and a smaller image."""
     step = min(32, max(1, default // 4))
     return default + step, max(step, default - step)
 

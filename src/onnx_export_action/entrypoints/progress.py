@@ -51,7 +51,7 @@ class _PlainLines:
         self._line(f"{label}: {_ending(result, validated=validated)[0]}")
 
     def _line(self, text: str) -> None:
-        click.echo(f"{time.monotonic() - self._started:6.1f} s  {printable(text)}", err=True)
+        _tell(f"{time.monotonic() - self._started:6.1f} s  {printable(text)}")
 
 
 class _LiveLine:
@@ -68,7 +68,12 @@ class _LiveLine:
     def finished(self, label: str, result: TargetResult, *, validated: bool = True) -> None:
         word, colour = _ending(result, validated=validated)
         seconds = result.timings.get("total", 0.0)
-        click.echo(f"{click.style(word, fg=colour)}  {printable(label)}  {seconds:.1f} s", err=True)
+        _tell(f"{click.style(word, fg=colour)}  {printable(label)}  {seconds:.1f} s")
+
+
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):  # a log that takes no more, on a full disk, stops no work
+        click.echo(line, err=True)
 
 
 def _ending(result: TargetResult, *, validated: bool) -> tuple[str, str]:

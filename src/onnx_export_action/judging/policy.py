@@ -7,6 +7,13 @@ from collections.abc import Sequence
 from onnx_export_action.judging.comparison import Aspect, ChangeKind, FileChange, compare
 from onnx_export_action.vocabulary.results import ExitCode, FailOn, Stage, TargetResult, Verdict, overall_verdict
 
+_EXIT_CODES = {Stage.PLAN: ExitCode.USAGE, Stage.PUBLISH: ExitCode.PUBLISHING}
+
+
+def exit_code_after(stage: Stage) -> ExitCode:
+    """The exit code of work that stopped at ``stage``."""
+    return _EXIT_CODES.get(stage, ExitCode.ERROR)
+
 
 def verdict_of(result: TargetResult) -> Verdict:
     """The worst of what a result says of itself and of its files; no files is an error, whatever it says.

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onnx_export_action.vocabulary.errors import plan_error
+from msgspec.structs import replace
+
+from onnx_export_action.vocabulary.errors import ExportError, plan_error, write_error
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME
+from onnx_export_action.vocabulary.results import TargetResult, Verdict, encode
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -30,7 +33,22 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as error:
         if partial is not None:
             partial.unlink(missing_ok=True)
-        raise plan_error(f"{path} cannot be written: {error.strerror}") from error
+        raise write_error(path, error) from error
+
+
+def write_result(result: TargetResult, path: Path) -> TargetResult:
+    """Write ``result`` to ``path`` and give it back; where it cannot be written, with that as its failure.
+
+    The work is done then and other targets may follow, so nothing is raised.
+    """
+    try:
+        write_file(path, encode(result))
+    except ExportError as error:
+        unwritten = error.as_failure()
+        if result.failure is not None:  # why it has no files matters more
+            return replace(result, notes=[*result.notes, unwritten.message])
+        return replace(result, verdict=Verdict.ERROR, failure=unwritten)
+    return result
 
 
 def _umask() -> int:

@@ -22,7 +22,7 @@ from onnx_export_action.pipeline.artifact_files import files_to_check
 from onnx_export_action.pipeline.checking import Checking
 from onnx_export_action.pipeline.explaining import explained
 from onnx_export_action.pipeline.exporting import exported, fingerprinted, installed, with_second_engine
-from onnx_export_action.pipeline.installing import require_writable, staging_folder, write_file
+from onnx_export_action.pipeline.installing import require_writable, staging_folder, write_result
 from onnx_export_action.pipeline.planning import destination_of, plan_job, request_of, result_path_of
 from onnx_export_action.pipeline.states import Progress, Site, TargetState, result_of
 from onnx_export_action.pipeline.timing import timed
@@ -32,7 +32,7 @@ from onnx_export_action.project.targets import Target
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import TORCHSCRIPT, Job, Request
 from onnx_export_action.vocabulary.outcomes import installed_packages
-from onnx_export_action.vocabulary.results import TargetResult, encode
+from onnx_export_action.vocabulary.results import TargetResult
 
 _Stages: TypeAlias = Sequence[Callable[[TargetState], TargetState]]
 
@@ -58,11 +58,7 @@ def check_folder(request: Request, *, progress: Progress) -> TargetResult:
 def run_target(
     target: Target, output: Path | None, config: Path, *, trust_remote_code: bool, progress: Progress
 ) -> TargetResult:
-    """Export and prove a target of the file ``config``; its result is written beside its artifact folder.
-
-    Raises:
-        ExportError: the result cannot be written.
-    """
+    """Export and prove a target of the file ``config``; its result is written beside its artifact folder."""
     destination = destination_of(target, output)
     result = export_and_check(request_of(target, destination, trust_remote_code=trust_remote_code), progress=progress)
     reproduce = ["onnx-export", "run", "--config", str(config), "--target", target.name]
@@ -70,11 +66,7 @@ def run_target(
 
 
 def check_target(target: Target, output: Path | None, *, trust_remote_code: bool, progress: Progress) -> TargetResult:
-    """Prove the files that lie in a target's artifact folder; its result is written beside the folder.
-
-    Raises:
-        ExportError: the result cannot be written.
-    """
+    """Prove the files that lie in a target's artifact folder; its result is written beside the folder."""
     destination = destination_of(target, output)
     result = check_folder(request_of(target, destination, trust_remote_code=trust_remote_code), progress=progress)
     validating = ["onnx-export", "validate", target.model, str(destination), "--task", target.task]
@@ -85,8 +77,7 @@ def check_target(target: Target, output: Path | None, *, trust_remote_code: bool
 
 def _written(result: TargetResult, reproduce: Sequence[str], destination: Path) -> TargetResult:
     told = msgspec.structs.replace(result, reproduce=shlex.join(reproduce))
-    write_file(result_path_of(destination), encode(told))
-    return told
+    return write_result(told, result_path_of(destination))
 
 
 def _exported_and_checked(request: Request, progress: Progress, *, validate: bool) -> TargetState:

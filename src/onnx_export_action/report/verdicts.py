@@ -36,6 +36,7 @@ _STAGE_REASONS = {
     Stage.LOAD: "the model could not be loaded",
     Stage.EXPORT: "the export did not run",
     Stage.VALIDATE: "the validation did not run",
+    Stage.WRITE: "the result could not be written",
     Stage.PUBLISH: "it could not be published",
 }
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 from onnx_export_action.vocabulary.results import Failure, Stage
+
+# What a disk says that takes no more: it is full, the quota is used up, or no file may grow so large.
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class ExportError(Exception):
     """Something the user can act on: what was wrong and what to do.
 
-    ``stage`` decides the exit code: ``plan`` is bad usage or configuration (2), the others an error verdict (3).
+    ``stage`` decides the exit code: ``plan`` is bad usage or configuration (2), ``publish`` a publication that was
+    refused or failed (4), the others an error verdict (3).
     """
 
     def __init__(self, message: str, *, stage: Stage, hint: str | None = None) -> None:
@@ -31,10 +38,16 @@ def _rebuild(message: str, stage: Stage, hint: str | None) -> ExportError:
 
 
 def plan_error(message: str, hint: str | None = None) -> ExportError:
-    """The configuration or the call is wrong; nothing was loaded yet."""
+    """The configuration, the call or the model's own files ask for what cannot be done."""
     return ExportError(message, stage=Stage.PLAN, hint=hint)
 
 
 def load_error(message: str, hint: str | None = None) -> ExportError:
     """The model, its weights or its processor could not be loaded."""
     return ExportError(message, stage=Stage.LOAD, hint=hint)
+
+
+def write_error(place: Path | str, error: OSError) -> ExportError:
+    """A result or a report could not be written to ``place``; what it tells is not wrong for that."""
+    hint = "free some space on that disk" if error.errno in DISK_FULL else None
+    return ExportError(f"{place} cannot be written: {error.strerror or error}", stage=Stage.WRITE, hint=hint)

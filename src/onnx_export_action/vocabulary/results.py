@@ -32,6 +32,7 @@ class Stage(enum.StrEnum):
     LOAD = "load"  # the weights, the configuration or the processor could not be loaded
     EXPORT = "export"
     VALIDATE = "validate"
+    WRITE = "write"  # the result or the report could not be written
     PUBLISH = "publish"
 
 

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import click
 
 from onnx_export_action.entrypoints.progress import printable
-from onnx_export_action.judging.policy import comparable, exit_code_of
-from onnx_export_action.pipeline.installing import write_file
-from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.results import ExitCode, FailOn, Stage, TargetResult, encode
+from onnx_export_action.judging.policy import comparable, exit_code_after, exit_code_of
+from onnx_export_action.pipeline.installing import write_result
+from onnx_export_action.vocabulary.errors import DISK_FULL, ExportError, write_error
+from onnx_export_action.vocabulary.results import ExitCode, FailOn, TargetResult
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,22 +34,23 @@ class ForUsers(click.Command):
             code = super().main(*args, **kwargs)
         except ExportError as error:
             _complain(error.message, error.hint)
-            codes = {Stage.PLAN: ExitCode.USAGE, Stage.PUBLISH: ExitCode.PUBLISHING}
-            code = codes.get(error.stage, ExitCode.ERROR)
+            code = exit_code_after(error.stage)
         except click.ClickException as error:
             error.show()
             code = ExitCode.USAGE
         except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted; unfinished files were removed", err=True)
+            _say("interrupted; unfinished files were removed")
             code = ExitCode.INTERRUPTED
-        except BrokenPipeError:  # the reader of our stdout has gone
-            with contextlib.suppress(OSError):
-                sys.stderr.close()
+        except SystemExit:  # click's way out, with exit code 1, when the reader of our stdout has gone
             code = ExitCode.ERROR
-        except Exception as error:  # a bug of ours: exit code 1, Python's own, would say that a file is wrong
-            click.echo(f"internal error: {_place_of(error)}", err=True)
-            click.echo("  this is a bug in onnx-export: please report it with this line", err=True)
+        except Exception as error:  # exit code 1, Python's own, would say that a file is wrong
             code = ExitCode.ERROR
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                unwritten = write_error(error.filename or "the output", error)
+                _complain(unwritten.message, unwritten.hint)
+            else:
+                _say(f"internal error: {_place_of(error)}")
+                _say("  this is a bug in onnx-export: please report it with this line")
         sys.exit(int(code or 0))
 
 
@@ -66,9 +67,14 @@ def _place_of(error: Exception) -> str:
 
 def _complain(message: str, hint: str | None) -> None:
     """Messages quote what a model's files say: each line is made harmless to a terminal and to a workflow's log."""
-    click.echo("\n".join(printable(line) for line in f"error: {message}".splitlines()), err=True)
+    _say("\n".join(printable(line) for line in f"error: {message}".splitlines()))
     if hint:
-        click.echo(f"  {printable(hint)}", err=True)
+        _say(f"  {printable(hint)}")
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # a stderr that takes no more changes no exit code
+        click.echo(text, err=True)
 
 
 def complain_of(result: TargetResult) -> None:
@@ -91,9 +97,7 @@ def report_and_judge(
 
 def finish(result: TargetResult, result_json: Path | None) -> ExitCode:
     """Write the result where the user wants it, and report it."""
-    if result_json is not None:
-        write_file(result_json, encode(result))
-    return report_and_judge([result])
+    return report_and_judge([result if result_json is None else write_result(result, result_json)])
 
 
 def reproduce() -> str:

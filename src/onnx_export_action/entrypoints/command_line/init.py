@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from onnx_export_action.pipeline.installing import write_file
+from onnx_export_action.pipeline.installing import require_writable_file, write_file
 from onnx_export_action.vocabulary.results import ExitCode
 
 
@@ -21,6 +21,7 @@ def init(folder: Path, hub_ids: tuple[str, ...], yes: bool, dry_run: bool) -> Ex
     from onnx_export_action.entrypoints.starting_files import Proposal, proposals
 
     def write(proposal: Proposal) -> None:
+        require_writable_file(folder / proposal.path)
         write_file(folder / proposal.path, proposal.after.encode())
         click.echo(f"wrote {proposal.path}", err=True)
 

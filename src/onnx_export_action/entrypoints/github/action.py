@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from onnx_export_action.entrypoints.github import reporting, toolkit
@@ -19,7 +20,7 @@ from onnx_export_action.entrypoints.github.publishing import publish_targets
 from onnx_export_action.entrypoints.github.result_files import read_results
 from onnx_export_action.entrypoints.github.rights import become_owner_of, hide_environment
 from onnx_export_action.entrypoints.progress import Progress, progress_display
-from onnx_export_action.judging.policy import verdict_of
+from onnx_export_action.judging.policy import exit_code_after, verdict_of
 from onnx_export_action.pipeline.planning import destination_of, result_path_of
 from onnx_export_action.pipeline.running import check_target, run_target
 from onnx_export_action.project.plan_changes import ChangePlan, plan_changes, plan_everything
@@ -41,7 +42,7 @@ def main() -> ExitCode:
     except ExportError as error:  # the inputs or the event: there is nothing to report on, and no way to
         message = error.message if error.hint is None else f"{error.message}: {error.hint}"
         print_annotations([Annotation("error", message, title="onnx-export")])
-        return ExitCode.USAGE if error.stage is Stage.PLAN else ExitCode.ERROR
+        return exit_code_after(error.stage)
 
 
 def _run_step(context: Context) -> ExitCode:
@@ -116,7 +117,7 @@ def _run(inputs: Inputs, context: Context) -> Outcome:
     if inputs.publish and inputs.command is Command.RUN and context.may_publish and outcome.settings:
         passed = {result.target for result in outcome.results if verdict_of(result) is Verdict.PASS}
         targets = [target for target in outcome.settings.targets if target.name in passed]
-        publish_targets(targets, outcome, inputs, context)
+        return replace(outcome, hub=publish_targets(targets, inputs, context))
     return outcome
 
 
@@ -139,27 +140,28 @@ def _publish(inputs: Inputs, context: Context) -> Outcome:
     targets = _chosen(inputs, settings)
     if not any(target.publish is not None for target in targets):
         raise plan_error("no target has a section `publish`", "add `publish: {repo: org/name}` to a target")
-    outcome = Outcome(settings=settings)
-    publish_targets(targets, outcome, inputs, context)
-    return outcome
+    return Outcome(settings=settings, hub=publish_targets(targets, inputs, context))
 
 
 def _of_targets(outcome: Outcome, inputs: Inputs, work: Callable[[Target, Progress, str], TargetResult]) -> Outcome:
     assert outcome.plan is not None
     assert outcome.settings is not None
     targets = [target for target in outcome.settings.targets if target.name in outcome.plan.changed]
+    results: list[TargetResult] = []
     with progress_display() as progress:
         for number, target in enumerate(targets, start=1):
             label = f"[{number}/{len(targets)}] {target.name}"
             with toolkit.group(f"{number} of {len(targets)}: {target.name}"):
                 result = work(target, progress, label)
                 progress.finished(label, result)
-            destination = destination_of(target, inputs.output)
-            outcome.results.append(result)
-            outcome.result_files.append(result_path_of(destination))
-            if destination.is_dir():
-                outcome.artifacts.append(destination)
-    return outcome
+            results.append(result)
+    folders = [destination_of(target, inputs.output) for target in targets]
+    return replace(
+        outcome,
+        results=results,
+        result_files=[path for path in map(result_path_of, folders) if path.is_file()],
+        artifacts=[folder for folder in folders if folder.is_dir()],
+    )
 
 
 def _report(inputs: Inputs, context: Context) -> Outcome:
@@ -191,7 +193,7 @@ def _settings(inputs: Inputs, context: Context) -> Settings:
     return settings
 
 
-def _base(inputs: Inputs, context: Context) -> list[TargetResult]:
+def _base(inputs: Inputs, context: Context) -> Sequence[TargetResult]:
     return read_results(inputs.base_result, inputs.directory, context.workspace) if inputs.base_result else []
 
 
@@ -203,7 +205,7 @@ def _chosen(inputs: Inputs, settings: Settings) -> list[Target]:
     return [target for target in settings.targets if not inputs.targets or target.name in inputs.targets]
 
 
-def _changes(inputs: Inputs, context: Context, settings: Settings, base: list[TargetResult]) -> ChangePlan:
+def _changes(inputs: Inputs, context: Context, settings: Settings, base: Sequence[TargetResult]) -> ChangePlan:
     targets = _chosen(inputs, settings)
     since = inputs.changed_since
     if since == "auto":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,22 +15,28 @@ from onnx_export_action.vocabulary.results import TargetResult
 from onnx_export_hooks.findings import Finding
 
 
-@dataclass
+@dataclass(frozen=True)
+class OnHub:
+    """What was published, and why something was not: by target, or ``release`` for what is attached to one."""
+
+    publications: Mapping[str, Publication] = field(default_factory=dict)
+    unpublished: Mapping[str, ExportError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """``plan`` and ``settings`` are None where nothing was planned; ``problems`` are those of the configuration.
 
     ``stopped``: a mistake in the inputs or the configuration kept the command from its work; no policy lets that pass.
-    ``publications`` and ``unpublished`` are by target: what was published, and why something was not.
     """
 
-    results: list[TargetResult] = field(default_factory=list)
-    base: list[TargetResult] = field(default_factory=list)
+    results: Sequence[TargetResult] = ()
+    base: Sequence[TargetResult] = ()
     plan: ChangePlan | None = None
     settings: Settings | None = None
     stopped: bool = False
-    problems: list[Problem] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    artifacts: list[Path] = field(default_factory=list)
-    result_files: list[Path] = field(default_factory=list)
-    publications: dict[str, Publication] = field(default_factory=dict)
-    unpublished: dict[str, ExportError] = field(default_factory=dict)
+    problems: Sequence[Problem] = ()
+    findings: Sequence[Finding] = ()
+    artifacts: Sequence[Path] = ()
+    result_files: Sequence[Path] = ()
+    hub: OnHub = OnHub()

@@ -8,9 +8,10 @@ from pathlib import Path
 from onnx_export_action.entrypoints.github.api import GitHubError, authorities
 from onnx_export_action.entrypoints.github.context import Context
 from onnx_export_action.entrypoints.github.inputs import Inputs
-from onnx_export_action.entrypoints.github.outcome import Outcome
+from onnx_export_action.entrypoints.github.outcome import OnHub
 from onnx_export_action.entrypoints.github.releases import attach_to_release
 from onnx_export_action.hub.proof import publish_error
+from onnx_export_action.hub.publish import Publication
 from onnx_export_action.pipeline.planning import destination_of, result_path_of
 from onnx_export_action.pipeline.publishing import destination_on_hub, publish_folder
 from onnx_export_action.project.plan_changes import changed_since_commit
@@ -20,23 +21,26 @@ from onnx_export_action.vocabulary.manifest import MANIFEST_NAME
 from onnx_export_action.vocabulary.problems import quoted
 
 
-def publish_targets(targets: Sequence[Target], outcome: Outcome, inputs: Inputs, context: Context) -> None:
+def publish_targets(targets: Sequence[Target], inputs: Inputs, context: Context) -> OnHub:
     """Publish every target that has a section for it; what fails does not keep the others from it."""
     wanted = [target for target in targets if target.publish is not None]
     try:
         _require_clean(inputs, context)
     except ExportError as error:
-        outcome.unpublished |= {target.name: error for target in wanted}
-        return
+        return OnHub(unpublished={target.name: error for target in wanted})
+    publications: dict[str, Publication] = {}
+    unpublished: dict[str, ExportError] = {}
     for target in wanted:
         folder = destination_of(target, inputs.output)
         try:
-            outcome.publications[target.name] = publish_folder(
-                folder, None, destination_on_hub(target), token=inputs.hub_token
-            )
+            publications[target.name] = publish_folder(folder, None, destination_on_hub(target), token=inputs.hub_token)
         except ExportError as error:
-            outcome.unpublished[target.name] = error
-    _attach([target for target in wanted if target.name in outcome.publications], outcome, inputs, context)
+            unpublished[target.name] = error
+    try:
+        _attach([target for target in wanted if target.name in publications], inputs, context)
+    except ExportError as error:
+        unpublished["release"] = error
+    return OnHub(publications, unpublished)
 
 
 def _require_clean(inputs: Inputs, context: Context) -> None:
@@ -54,7 +58,12 @@ def _require_clean(inputs: Inputs, context: Context) -> None:
         )
 
 
-def _attach(published: Sequence[Target], outcome: Outcome, inputs: Inputs, context: Context) -> None:
+def _attach(published: Sequence[Target], inputs: Inputs, context: Context) -> None:
+    """Add manifests and results of what was published to the release that the step runs for, if it runs for one.
+
+    Raises:
+        ExportError: GitHub did not take them.
+    """
     if context.release is None or inputs.github_token is None:
         return
     files: dict[str, Path] = {}
@@ -74,4 +83,4 @@ def _attach(published: Sequence[Target], outcome: Outcome, inputs: Inputs, conte
             )
     except GitHubError as error:
         message = f"the results are not attached to the release: {error.message}"
-        outcome.unpublished["release"] = publish_error(message, error.hint or "needs `permissions: contents: write`")
+        raise publish_error(message, error.hint or "needs `permissions: contents: write`") from error

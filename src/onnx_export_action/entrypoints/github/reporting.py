@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,15 +28,15 @@ from onnx_export_action.entrypoints.github.api import GitHubError, authorities
 from onnx_export_action.entrypoints.github.comments import Change, Marker, PullRequests, Written
 from onnx_export_action.entrypoints.github.context import Context
 from onnx_export_action.entrypoints.github.inputs import Command, CommentMode, Inputs
-from onnx_export_action.entrypoints.github.outcome import Outcome
+from onnx_export_action.entrypoints.github.outcome import OnHub, Outcome
 from onnx_export_action.entrypoints.progress import printable
 from onnx_export_action.judging.comparison import compare
-from onnx_export_action.judging.policy import comparable, exit_code_of, regressions, verdict_over
+from onnx_export_action.judging.policy import comparable, exit_code_after, exit_code_of, regressions, verdict_over
 from onnx_export_action.pipeline.installing import write_file
 from onnx_export_action.report.escape import PROSE_LIMIT, code
 from onnx_export_action.report.plan import plan_headline, render_plan
 from onnx_export_action.report.render import render_markdown
-from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.errors import ExportError, write_error
 from onnx_export_action.vocabulary.results import ExitCode, TargetResult, Verdict
 
 SUMMARY_BYTES = 900 * 1024  # GitHub drops a summary of more than 1 MiB unseen
@@ -47,31 +47,54 @@ _SILENT = (Command.PLAN, Command.EXPORT, Command.PUBLISH)
 
 
 def report(outcome: Outcome, inputs: Inputs, context: Context, places: Places, folder: Path) -> ExitCode:
-    """Tell all of it, with files in ``folder``, and return the step's exit code."""
-    _write_report(outcome, folder)
-    _set_outputs(outcome, context, folder)
-    toolkit.append_summary(summary(outcome, SUMMARY_BYTES))
+    """Tell all of it, with files in ``folder``, and return the step's exit code.
+
+    What cannot be written, on a full disk, is told as an error of its own, and the rest is told all the same.
+    """
+    unwritten = [
+        *_unwritten(folder / REPORT_NAME, lambda: _write_report(outcome, folder)),
+        *_unwritten("the step's outputs", lambda: _set_outputs(outcome, context, folder)),
+        *_unwritten("the step's summary", lambda: toolkit.append_summary(summary(outcome, SUMMARY_BYTES))),
+    ]
     worse = regressions(outcome.base, outcome.results)
     results = [] if outcome.problems else outcome.results  # a mistake of the configuration is told at its own line
     print_annotations(
         [
             *of_problems(outcome.problems, places),
             *of_results(results, worse, places),
-            *(Annotation("error", _words(error), title=name) for name, error in outcome.unpublished.items()),
+            *(Annotation("error", _words(error), title=name) for name, error in outcome.hub.unpublished.items()),
+            *(Annotation("error", _words(error), title="onnx-export") for error in unwritten),
             *of_findings(outcome.findings, places),
         ]
     )
-    policy = None if outcome.stopped else inputs.fail_on
-    exit_code = exit_code_of(outcome.results, outcome.base, policy)
-    if outcome.unpublished and exit_code is ExitCode.PASSED:
-        exit_code = ExitCode.PUBLISHING
+    exit_code = _exit_code(outcome, inputs, unwritten)
     try:
         written = _comment(outcome, inputs, context)
     except GitHubError as error:
         _tell_of_missing_comment(error, context, outcome, folder)
         return ExitCode.PUBLISHING if inputs.require_comment and exit_code is ExitCode.PASSED else exit_code
-    toolkit.set_output("comment-url", written.url)
+    for failure in _unwritten("the output comment-url", lambda: toolkit.set_output("comment-url", written.url)):
+        click.echo(printable(failure.message))
     return exit_code
+
+
+def _unwritten(place: Path | str, write: Callable[[], None]) -> list[ExportError]:
+    """Why ``write`` could not write; empty when it could."""
+    try:
+        write()
+    except ExportError as error:
+        return [error]
+    except OSError as error:
+        return [write_error(place, error)]
+    return []
+
+
+def _exit_code(outcome: Outcome, inputs: Inputs, unwritten: Sequence[ExportError]) -> ExitCode:
+    """That of the verdicts; where these pass, that of what could not be written or published."""
+    policy = None if outcome.stopped else inputs.fail_on
+    code = exit_code_of(outcome.results, outcome.base, policy)
+    failures = [*unwritten, *outcome.hub.unpublished.values()]
+    return exit_code_after(failures[0].stage) if failures and code is ExitCode.PASSED else code
 
 
 def summary(outcome: Outcome, limit: int) -> str:
@@ -87,15 +110,15 @@ def _words(error: ExportError) -> str:
     return error.message if error.hint is None else f"{error.message}: {error.hint}"
 
 
-def _published(outcome: Outcome) -> str:
+def _published(hub: OnHub) -> str:
     """What was published where, and what was not, as Markdown."""
     lines = []
-    for name, one in outcome.publications.items():
+    for name, one in hub.publications.items():
         place = f"{code(one.destination.repo)} at {code(one.destination.revision)}"
         what = f"published to {place}: {code(one.url)}" if one.url else f"{place} has all of it already"
         lines.append(f"- ✅ {code(name)}: {what}")
         lines += [f"  - {code(note, PROSE_LIMIT)}" for note in one.notes]
-    lines += [f"- ❌ {code(name)}: {code(_words(error), PROSE_LIMIT)}" for name, error in outcome.unpublished.items()]
+    lines += [f"- ❌ {code(name)}: {code(_words(error), PROSE_LIMIT)}" for name, error in hub.unpublished.items()]
     return "\n#### On the Hub\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
@@ -104,11 +127,12 @@ def _text(outcome: Outcome, limit: int | None = None) -> str:
     plan = outcome.plan
     if outcome.results:
         kept = "" if plan is None or len(plan.changed) == len(plan.targets) else f"\n{plan_headline(plan)}\n"
-        kept += _published(outcome)
+        kept += _published(outcome.hub)
         room = None if limit is None else limit - len(kept)
         return render_markdown(outcome.results, base=comparable(outcome.base, outcome.results), limit=room) + kept
-    if outcome.publications or outcome.unpublished:
-        return f"### {len(outcome.publications)} published, {len(outcome.unpublished)} not\n{_published(outcome)}"
+    if outcome.hub.publications or outcome.hub.unpublished:
+        counts = f"{len(outcome.hub.publications)} published, {len(outcome.hub.unpublished)} not"
+        return f"### {counts}\n{_published(outcome.hub)}"
     if plan is None:
         return "### Nothing was checked\n"
     whole = render_plan(plan)
@@ -129,7 +153,7 @@ def _set_outputs(outcome: Outcome, context: Context, folder: Path) -> None:
     toolkit.set_output("matrix", planned.matrix() if planned else '{"include": []}')
     toolkit.set_output("targets", msgspec.json.encode(changed).decode())
     toolkit.set_output("changed", "true" if changed else "false")
-    toolkit.set_output("hub-commit-url", "\n".join(one.url for one in outcome.publications.values() if one.url))
+    toolkit.set_output("hub-commit-url", "\n".join(one.url for one in outcome.hub.publications.values() if one.url))
 
 
 def _paths(paths: Sequence[Path], context: Context) -> str:
@@ -201,13 +225,18 @@ def _without_times(result: TargetResult) -> TargetResult:
 
 def _tell_of_missing_comment(error: GitHubError, context: Context, outcome: Outcome, folder: Path) -> None:
     """The comment as a file, and in log and summary how it can be written after all."""
-    write_file(folder / COMMENT_NAME, _text(outcome, 60_000).encode(errors="replace"))
-    place = _paths([folder / COMMENT_NAME], context)
     click.echo(printable(f"no comment was written: {error.message}"))
     if error.hint:
         click.echo(printable(f"  {error.hint}"))
-    toolkit.append_summary(
+    place = _paths([folder / COMMENT_NAME], context)
+    told = (
         f"\n**No comment was written**: {code(error.message, PROSE_LIMIT)}\n\n"
         f"It lies in {code(place)}. A second workflow, on `workflow_run`, can write it from the results of this one: "
         f"[two stages for forks]({_FORKS}).\n"
     )
+    text = _text(outcome, 60_000).encode(errors="replace")
+    for failure in (
+        *_unwritten(folder / COMMENT_NAME, lambda: write_file(folder / COMMENT_NAME, text)),
+        *_unwritten("the step's summary", lambda: toolkit.append_summary(told)),
+    ):
+        click.echo(printable(failure.message))
