@@ -25,6 +25,7 @@ from onnx_export_action.graphs.weightless import (
     write_graph,
 )
 from onnx_export_action.loading.model import LoadedModel, load_model
+from onnx_export_action.loading.offline import offline
 from onnx_export_action.loading.source import PREPROCESSOR_CONFIG, companion_files, preprocessor_config
 from onnx_export_action.onnx_config.base import OnnxConfig, PatchingSpec
 from onnx_export_action.project.manifest import sha256_of
@@ -300,7 +301,8 @@ def _convert_tokenizer(job: Job, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(job.folder, local_files_only=True, trust_remote_code=False)
+        with offline():
+            tokenizer = AutoTokenizer.from_pretrained(job.folder, local_files_only=True, trust_remote_code=False)
         backend = tokenizer.backend_tokenizer
     except Exception:  # no fast form of this tokenizer exists: its own files are there and remain
         return

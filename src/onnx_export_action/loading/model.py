@@ -30,6 +30,7 @@ from transformers.utils import logging as transformers_logging
 
 from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.loading.calibrating import calibrate_batch_norms, has_batch_norms
+from onnx_export_action.loading.offline import offline
 from onnx_export_action.loading.sentence import load_module_weights, sentence_model_class, with_modules
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.tasks import AUTO_CLASSES, parse_task
@@ -39,6 +40,9 @@ from onnx_export_action.traceable.calling import FlatModel
 from onnx_export_action.vocabulary.errors import ExportError, load_error
 from onnx_export_action.vocabulary.jobs import Job
 
+# Arguments of timm.create_model that a configuration may not give. timm 1.0.31 writes the first, which transformers
+# 5.23 passes by itself ("multiple values for num_classes"); the others fetch weights, where the checkpoint has its own.
+_NO_MODEL_ARGUMENTS = ("num_classes", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path")
 _SHOWN = 3  # names in a message, the others counted
 
 
@@ -56,7 +60,7 @@ def load_model(job: Job) -> LoadedModel:
     Raises:
         ExportError: weights are missing, damaged or of another shape, or the class cannot be built.
     """
-    with _quiet():
+    with _quiet(), offline():
         try:
             if job.model_type in DIFFUSERS_TYPES.values():
                 loaded = _component_of_diffusers(job)
@@ -147,8 +151,8 @@ def _config(job: Job) -> PreTrainedConfig:
     except Exception as error:  # a configuration class raises whatever its own checks raise
         raise load_error(*_explained(error, folder / "config.json")) from error
     if config.model_type == "timm_wrapper" and config.model_args:
-        # timm 1.0.31 writes among them what transformers 5.23 passes by itself: "multiple values for num_classes".
-        config.model_args.pop("num_classes", None)
+        for name in _NO_MODEL_ARGUMENTS:
+            config.model_args.pop(name, None)
     return config
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from onnx_export_action.loading.confinement import require_confined
 from onnx_export_action.project.other_libraries import as_model_config
-from onnx_export_action.project.places import stays_inside
+from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, stays_inside
 from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
 from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
 from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
@@ -81,8 +82,15 @@ def locate_model(source: str, revision: str | None = None, *, weights: str = "lo
     """Find ``source`` on disk, or fetch it from the Hub into its cache.
 
     Raises:
-        ExportError: neither a folder nor a Hub id (plan), or the Hub did not give it (load).
+        ExportError: neither a folder nor a Hub id (plan), a file of it leads out of it (plan), or the Hub did not give
+            it (load).
     """
+    found = _local_folder(source, revision) or _fetch(source, revision, weights)
+    require_confined(found.path)
+    return found
+
+
+def _local_folder(source: str, revision: str | None) -> ModelFolder | None:
     path = Path(source)
     if path.is_dir():
         return ModelFolder(source, path)
@@ -90,7 +98,9 @@ def locate_model(source: str, revision: str | None = None, *, weights: str = "lo
         raise plan_error(f"{source} is a file, not a model folder", "give the folder that holds config.json")
     if _looks_like_path(source) or not _HUB_ID.fullmatch(source):
         raise plan_error(f"there is no folder {source}", "give a folder that holds config.json, or a Hub id")
-    return _fetch(source, revision, weights)
+    if revision is None and lies_in_a_folder(source, Path()):
+        raise plan_error(f"there is no folder {source}", missing_folder_hint(source, Path()))
+    return None
 
 
 def _looks_like_path(source: str) -> bool:

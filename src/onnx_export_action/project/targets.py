@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from onnx_export_action.project.document import Entry, Node
+from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, neighbour_hint
 from onnx_export_action.project.settings_schema import CLASS_PATTERN, OF_VARIANTS
 from onnx_export_action.vocabulary.declarations import ConfigurationClass, Declaration, DeclaredAxis, DeclaredTensor
 from onnx_export_action.vocabulary.errors import plan_error
@@ -31,7 +31,6 @@ _HUB_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _HUB_ID = re.compile(rf"(?!.*(?:--|\.\.))(?!.*\.git$)(?:{_HUB_NAME}/)?{_HUB_NAME}")
 _HUB_URL = re.compile(rf"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/({_HUB_NAME}/{_HUB_NAME})(?:/.*)?")
 _NOT_RELATIVE = re.compile(r"[/~\\]|[A-Za-z]:[\\/]")
-_MAX_NEIGHBOURS = 1000
 
 
 class PublishSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,8 +191,11 @@ class TargetReader:
                 self._report(fields.node("revision"), message, "remove the revision, or write the Hub id")
             return folder, []
         if model.startswith(".") or not _HUB_ID.fullmatch(model):
-            hint = self._neighbour(model, folder) or "give a folder inside the repository, or a Hub id (org/name)"
+            hint = neighbour_hint(model, self._base) or "give a folder inside the repository, or a Hub id (org/name)"
             self._report(node, f"there is no folder {quoted(model)}", hint)
+            return None, []
+        if "revision" not in fields and lies_in_a_folder(model, self._base):
+            self._report(node, f"there is no folder {quoted(model)}", missing_folder_hint(model, self._base))
             return None, []
         return None, list(_hub_notes(model, fields, self._base))
 
@@ -209,7 +211,7 @@ class TargetReader:
             hint = f"it must be a {', '.join(SAMPLE_SUFFIXES)} file, or a folder"
             self._report(node, f"samples cannot be {quoted(samples)}", hint)
         elif not _is_file(found):
-            self._report(node, f"there is no file {quoted(samples)}", self._neighbour(samples, found))
+            self._report(node, f"there is no file {quoted(samples)}", neighbour_hint(samples, self._base))
         return found
 
     def _output(self, fields: TargetFields, name: str) -> Path | None:
@@ -254,7 +256,7 @@ class TargetReader:
         if file is None:
             return None
         if not _is_file(file):
-            self._report(node, f"there is no file {quoted(parts[1])}", self._neighbour(parts[1], file))
+            self._report(node, f"there is no file {quoted(parts[1])}", neighbour_hint(parts[1], self._base))
             return None
         return ConfigurationClass(file, parts[2], self._place(node))
 
@@ -321,15 +323,6 @@ class TargetReader:
             return None
         return resolved
 
-    def _neighbour(self, written: str, wanted: Path) -> str | None:
-        try:
-            names = [path.name for path in islice(wanted.parent.iterdir(), _MAX_NEIGHBOURS)]
-        except OSError:
-            return None
-        found = nearest(wanted.name, names)
-        start, slash, _ = written.rstrip("/").rpartition("/")
-        return None if found is None else f"did you mean {quoted(start + slash + found)}?"
-
     def _report(self, node: Node | Entry, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(str(self._path), node.line, node.column, message, hint))
 
@@ -365,8 +358,7 @@ def repository_of(path: Path) -> Path:
 def _hub_notes(model: str, fields: TargetFields, base: Path) -> Iterator[str]:
     if "revision" not in fields:
         yield f"{model} has no revision: its newest commit is exported"
-    namespace, slash, _ = model.partition("/")
-    if slash and _is_dir(base / namespace):
+    if lies_in_a_folder(model, base):
         yield f"{model} is taken as a Hub id, because there is no such folder"
 
 

@@ -126,6 +126,13 @@ def test_a_hub_id_without_revision_is_noted(repository: Path) -> None:
     assert ambiguous.notes == ["models/typo is taken as a Hub id, because there is no such folder"]
 
 
+def test_a_missing_folder_is_no_stranger_s_model(repository: Path) -> None:
+    (repository / "models/sentiment").mkdir(exist_ok=True)
+    with pytest.raises(SettingsError, match=r"there is no folder 'models/sentimnet'") as caught:
+        load_text(repository, "version: 1\ntargets:\n- {name: a, model: models/sentimnet}\n")
+    assert "did you mean 'models/sentiment'?" in str(caught.value)
+
+
 def test_fp32_is_made_though_the_variants_do_not_name_it(repository: Path) -> None:
     text = "version: 1\ntargets:\n- {name: a, model: ./models/sentiment, variants: [q8]}\n"
     (target,) = load_text(repository, text).targets

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
+from onnx_export_action.loading.offline import offline
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.project.sample_files import Sample, read_samples
 from onnx_export_action.project.sentence_modules import config_folder
@@ -197,7 +198,8 @@ class SampleCases:
         load: Callable[..., Any] = auto_class.from_pretrained
         try:
             folder = config_folder(self._job.folder)
-            return load(folder, trust_remote_code=self._job.trust_remote_code, local_files_only=True)
+            with offline():
+                return load(folder, trust_remote_code=self._job.trust_remote_code, local_files_only=True)
         except Exception as error:  # a processor's own code decides what it raises
             text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
             raise load_error(f"{self._job.folder}: samples need {words}, which could not be loaded: {text}") from error
@@ -239,7 +241,8 @@ def _chained(maker: SampleCases, used: Sequence[Sample]) -> Iterator[GivenCase]:
 def vocabulary(folder: Path) -> list[str]:
     """The tokens of the model's tokenizer by id, empty where there is none or its ids have gaps."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(config_folder(folder), local_files_only=True)
+        with offline():
+            tokenizer = AutoTokenizer.from_pretrained(config_folder(folder), local_files_only=True)
         ids = {int(number): str(piece) for piece, number in tokenizer.get_vocab().items()}
     except Exception:  # a tokenizer's own code decides what it raises; without one tokens stand for words
         return []
