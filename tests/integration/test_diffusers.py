@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.pipeline.running import check_folder, export_and_check
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.results import Verdict
 from tests.architectures.proving import reason_of
@@ -45,3 +45,6 @@ def test_a_component_is_exported_and_proven(
     assert result.verdict is Verdict.PASS, reason_of(result)
     assert [file.path for file in result.files] == files
     assert all(axis.proven for file in result.files for axis in file.axes)
+    again = check_folder(request, progress=lambda _: None)
+    assert again.verdict is Verdict.PASS, reason_of(again)
+    assert [file.path for file in again.files] == files

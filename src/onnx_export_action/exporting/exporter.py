@@ -32,11 +32,11 @@ from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.traceable.calling import ModelCall, model_call
 from onnx_export_action.traceable.patches import patches_for
 from onnx_export_action.vocabulary.components import (
-    COMPONENTS_OF_FILE,
     DECODER,
     DECODER_WITH_PAST,
     MERGED_DECODER,
     TORCHSCRIPT_SUFFIX,
+    components_of_file,
 )
 from onnx_export_action.vocabulary.errors import ExportError, load_error
 from onnx_export_action.vocabulary.jobs import TORCHSCRIPT, Job
@@ -129,7 +129,7 @@ class _Exporter:
             return
         (first, first_engine), (second, second_engine) = self._decoders[DECODER], self._decoders[DECODER_WITH_PAST]
         engine = first_engine if first_engine == second_engine else f"{first_engine}+{second_engine}"
-        self._write(MERGED_DECODER, merge_decoders(first, second), COMPONENTS_OF_FILE[MERGED_DECODER], engine)
+        self._write(MERGED_DECODER, merge_decoders(first, second), components_of_file(MERGED_DECODER), engine)
 
     def _graph(self, name: str, call: ModelCall) -> tuple[WeightlessGraph, str]:
         started = time.perf_counter()

@@ -9,7 +9,6 @@ become several files. The names of classes, inputs, outputs and axes are those o
 from __future__ import annotations
 
 import copy
-import enum
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,7 @@ from onnx_export_action.onnx_config.shapes import (
     split_length,
 )
 from onnx_export_action.onnx_config.tasks import parse_task, suggestion
+from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import plan_error
 
 Axes = OrderedDict[str, dict[int, str]]
@@ -93,15 +93,6 @@ COMPUTED_AXES: dict[str, tuple[str, int]] = {
     "output_height": ("pixel_values", 2),
     "output_width": ("pixel_values", 3),
 }
-
-
-class ComponentKind(enum.Enum):
-    """Which part of a model one file holds, and so how the model is called; the value names the file."""
-
-    MODEL = "model"
-    ENCODER = "encoder_model"
-    DECODER = "decoder_model"
-    DECODER_WITH_PAST = "decoder_with_past_model"
 
 
 @dataclass(frozen=True)
@@ -224,6 +215,16 @@ class OnnxConfig(ABC):
         """How many positions the model has, None if there is no end."""
         return self._normalized_config.get("max_position_embeddings") if self.HAS_ABSOLUTE_POSITIONS else None
 
+    @classmethod
+    def component_names(cls, task: str) -> tuple[str, ...]:  # noqa: ARG003 - subclasses need it
+        """The names of all files that such a model may become for a task, whatever its own configuration."""
+        return tuple(part.FILE_NAME for part in cls.PARTS) or (ComponentKind.MODEL.value,)
+
+    @classmethod
+    def belongs_to(cls, normalized_config: NormalizedConfig) -> bool:  # noqa: ARG003 - subclasses need it
+        """Whether a model of that configuration has this part, if the class is one of `PARTS` or `FURTHER_PARTS`."""
+        return True
+
     def components(self) -> list[tuple[str, OnnxConfig]]:
         """The files that the model becomes, each with its configuration, in the order of export."""
         if self.PARTS:
@@ -314,6 +315,8 @@ class OnnxConfigWithPast(OnnxConfig):
     ``use_past`` is set by the argument or by a task that ends in ``-with-past``.
     """
 
+    # Whether the past is kept although no task says so.
+    ALWAYS_WITH_PAST: ClassVar[bool] = False
     # The shape argument that says how many tokens follow the past.
     NEW_LENGTH_ARGUMENT: ClassVar[str] = "sequence_length"
 
@@ -325,7 +328,7 @@ class OnnxConfigWithPast(OnnxConfig):
         use_past: bool = False,
     ) -> None:
         super().__init__(config, task=task, patching_specs=patching_specs)
-        self.use_past = use_past or parse_task(task)[1]
+        self.use_past = use_past or self.ALWAYS_WITH_PAST or parse_task(task)[1]
 
     @classmethod
     def with_past(
@@ -407,6 +410,10 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
         {"automatic-speech-recognition", "image-to-text", "text-to-audio", "text2text-generation"}
     )
     NEW_LENGTH_ARGUMENT = "decoder_sequence_length"
+    # Whether the encoder is a file of its own kind; where it is not, one of FURTHER_PARTS stands for it.
+    HAS_ENCODER_FILE: ClassVar[bool] = True
+    # One configuration class per file beside the encoder and the decoders.
+    FURTHER_PARTS: ClassVar[tuple[type[OnnxConfig], ...]] = ()
     # As CALLS, for the decoder's files.
     DECODER_CALLS: ClassVar[str] = ""
 
@@ -484,18 +491,38 @@ class OnnxSeq2SeqConfigWithPast(OnnxConfigWithPast):
         """How many layers of the decoder keep keys and values."""
         return int(self._normalized_config.decoder_num_layers)
 
+    @classmethod
+    def component_names(cls, task: str) -> tuple[str, ...]:
+        """As the base class says; of a task that generates those of `components`."""
+        stem, with_past = parse_task(task)
+        with_past = with_past or cls.ALWAYS_WITH_PAST
+        if not cls._is_split(stem, with_past):
+            return super().component_names(task)
+        kinds = cls._kinds_of_files(with_past)
+        return (*(kind.value for kind in kinds), *(part.FILE_NAME for part in cls.FURTHER_PARTS))
+
     def components(self) -> list[tuple[str, OnnxConfig]]:
-        """The encoder, the decoder and, with past, the decoder that takes the cache; or the one file."""
-        is_split = self.task in self.SPLIT_TASKS or (self.use_past and not self.is_decoder_only)
-        if self.kind is not ComponentKind.MODEL or not is_split:
+        """The encoder, the decoder and, with past, the decoder that takes the cache, and what else there is; or one."""
+        if self.kind is not ComponentKind.MODEL or not self._is_split(self.task, self.use_past):
             return super().components()
-        parts = [
-            self.get_encoder_onnx_config(self._config),
-            self.get_decoder_onnx_config(self._config, self.task),
-        ]
-        if self.use_past:
-            parts.append(self.get_decoder_onnx_config(self._config, self.task, use_past=True))
-        return [(part.kind.value, part) for part in parts]
+        parts = [(kind.value, self._of_kind(kind)) for kind in self._kinds_of_files(self.use_past)]
+        further = [part for part in self.FURTHER_PARTS if part.belongs_to(self._normalized_config)]
+        return [*parts, *((part.FILE_NAME, part(self._config, task=self.task)) for part in further)]
+
+    @classmethod
+    def _is_split(cls, task: str, with_past: bool) -> bool:
+        return task in cls.SPLIT_TASKS or (with_past and task != "text-generation")
+
+    @classmethod
+    def _kinds_of_files(cls, with_past: bool) -> list[ComponentKind]:
+        encoder = [ComponentKind.ENCODER] if cls.HAS_ENCODER_FILE else []
+        return [*encoder, ComponentKind.DECODER, *([ComponentKind.DECODER_WITH_PAST] if with_past else [])]
+
+    def _of_kind(self, kind: ComponentKind) -> OnnxConfig:
+        if kind is ComponentKind.ENCODER:
+            return self.get_encoder_onnx_config(self._config)
+        takes_past = kind is ComponentKind.DECODER_WITH_PAST
+        return self.get_decoder_onnx_config(self._config, self.task, use_past=takes_past)
 
     def get_encoder_onnx_config(self, config: Any) -> OnnxConfig:
         """The configuration of the encoder's file, which gives ``last_hidden_state``."""

@@ -6,13 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import ClassVar
 
-from onnx_export_action.onnx_config.base import (
-    Axes,
-    ComponentKind,
-    OnnxConfig,
-    OnnxConfigWithPast,
-    OnnxSeq2SeqConfigWithPast,
-)
+from onnx_export_action.onnx_config.base import Axes, OnnxConfig, OnnxConfigWithPast, OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.dummy_inputs.audio import DummyAudioInputGenerator, shortest_audio
 from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.dummy_inputs.cache import DummyEncoderOutputGenerator, DummyPastKeyValuesGenerator
@@ -27,6 +21,7 @@ from onnx_export_action.onnx_config.normalized import (
     NormalizedVisionConfig,
 )
 from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit, fixed_at
+from onnx_export_action.vocabulary.components import ComponentKind
 
 
 class TextEncoderOnnxConfig(OnnxConfig):

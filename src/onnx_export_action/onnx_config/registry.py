@@ -19,6 +19,7 @@ from onnx_export_action.onnx_config.tasks import (
     suggestion,
     task_name,
 )
+from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 
 OnnxConfigConstructor = Callable[..., OnnxConfig]
@@ -163,6 +164,14 @@ def config_class_by_name(class_name: str) -> type[OnnxConfig]:
     raise plan_error(
         f"there is no configuration class {class_name!r}", suggestion(class_name, known, "configuration classes")
     )
+
+
+def _class_of(constructor: OnnxConfigConstructor) -> type[OnnxConfig] | None:
+    """The class that a constructor makes an object of; None of one that is a function."""
+    if not isinstance(constructor, functools.partial):
+        return None
+    made: Any = config_class_by_name(constructor.args[0]) if constructor.args else constructor.func
+    return made if isinstance(made, type) and issubclass(made, OnnxConfig) else None
 
 
 Register = dict[str, dict[str, dict[str, OnnxConfigConstructor]]]
@@ -358,6 +367,19 @@ class TasksManager(metaclass=_LoadedWhenAsked):
         return model_type in transformers_model_types() or bool(config.get("auto_map"))
 
     @classmethod
+    def component_names(cls, model_type: str, task: str) -> tuple[str, ...] | None:
+        """The names of all files, without ending, that a model of a type may become for a task.
+
+        A type or task without a configuration class has those of an encoder-decoder, or one. None where the type is
+        registered with a function, which may make any.
+        """
+        constructor = cls._SUPPORTED_MODEL_TYPE.get(model_type, {}).get("onnx", {}).get(task)
+        if constructor is None:
+            return tuple(dict.fromkeys((ComponentKind.MODEL.value, *OnnxSeq2SeqConfigWithPast.component_names(task))))
+        config_class = _class_of(constructor)
+        return None if config_class is None else config_class.component_names(task)
+
+    @classmethod
     def _default_task(cls, model: Any, constructors: Mapping[str, OnnxConfigConstructor]) -> str:
         candidates = [*_tasks_of_architecture(type(model).__name__), "feature-extraction", *constructors]
         return next(task for task in candidates if task in constructors)
@@ -365,10 +387,8 @@ class TasksManager(metaclass=_LoadedWhenAsked):
     @classmethod
     def _is_encoder_decoder(cls, model_type: str, task: str) -> bool:
         constructor = cls._SUPPORTED_MODEL_TYPE[model_type].get("onnx", {}).get(task)
-        if not isinstance(constructor, functools.partial):
-            return False
-        config_class = config_class_by_name(constructor.args[0]) if constructor.args else constructor.func
-        return isinstance(config_class, type) and issubclass(config_class, OnnxSeq2SeqConfigWithPast)
+        config_class = None if constructor is None else _class_of(constructor)
+        return config_class is not None and issubclass(config_class, OnnxSeq2SeqConfigWithPast)
 
     map_from_synonym = staticmethod(map_from_synonym)
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from onnx_export_action.pipeline.artifact_files import require_components
 from onnx_export_action.pipeline.states import Account, Site, TargetState
 from onnx_export_action.pipeline.workers import Work, Worker
 from onnx_export_action.proving.records import CandidateFile, CheckedFile, Reference
@@ -73,7 +74,7 @@ class Checking:
         """Check every file. ``proven`` are results of before: a variant is held against its fp32 file if that passed.
 
         Raises:
-            ExportError: PyTorch does not run the model.
+            ExportError: PyTorch does not run the model, or the model has no part of a file's name.
         """
         results: list[FileResult] = []
         account, died = Account(), False
@@ -82,6 +83,7 @@ class Checking:
             self._candidate.ask(self._site.job.options.tolerance, asked, self._site.references)
             reference, told = self._answered()
             account += told
+            require_components(asked, self._site.references)
             self._site.progress(f"checking {asked.path.name} in {runtime_of(asked.path)}")
             checked = answer_of(self._candidate, asked, _patience(reference))
             results.append(checked.result)

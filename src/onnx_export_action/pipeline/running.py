@@ -118,11 +118,10 @@ def _stages_of_run(site: Site, staging: Path, *, validate: bool) -> _Stages:
 def _checked_in_place(request: Request, progress: Progress) -> TargetState:
     state = TargetState()
     try:
-        files = files_to_check(request.destination)
+        job = plan_job(request)
+        files = files_to_check(request.destination, job)
         variants = tuple(dict.fromkeys(file.variant for file in files))
-        job = plan_job(
-            msgspec.structs.replace(request, options=msgspec.structs.replace(request.options, variants=variants))
-        )
+        job = msgspec.structs.replace(job, options=msgspec.structs.replace(job.options, variants=variants))
         timed_files = (msgspec.structs.replace(file, timed=len(variants) > 1) for file in files)
         state = TargetState(job=job, candidates=tuple(timed_files), packages=installed_packages())
         with _temporary_folder() as references, Workers(_preload(job)) as workers:

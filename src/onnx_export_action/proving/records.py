@@ -136,6 +136,12 @@ def write_record(record: ComponentRecord | GenerationRecord, folder: Path, compo
     partial.rename(path)
 
 
+def components_in(folder: Path) -> frozenset[str]:
+    """The components whose records are complete."""
+    ending = _record_name(ComponentRecord, "")
+    return frozenset(path.name.removesuffix(ending) for path in folder.glob(f"*{ending}"))
+
+
 class ReferenceReader:
     """Reads records as they come; whoever started the reference ends the wait when it fails."""
 

@@ -17,8 +17,9 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.traceable.parts import PARTS, unused_states
+from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Collection
 from pathlib import Path
 
 TORCHSCRIPT_SUFFIX = ".pt"
@@ -14,25 +16,26 @@ def runtime_of(path: Path) -> str:
     return RUNTIMES[path.suffix == TORCHSCRIPT_SUFFIX]
 
 
-DECODER, DECODER_WITH_PAST, MERGED_DECODER = "decoder_model", "decoder_with_past_model", "decoder_model_merged"
+class ComponentKind(enum.Enum):
+    """Which part of a model one file holds, and so how the model is called; the value names the file."""
 
-# Files of types that are split otherwise than into an encoder and decoders.
-PART_FILES = (
-    "vision_encoder",
-    "prompt_encoder_mask_decoder",
-    "decoder_postnet",
-    "decoder_postnet_and_vocoder",
-    "text_encoder",
-    "encodec_decode",
-    "build_delay_pattern_mask",
-)
+    MODEL = "model"
+    ENCODER = "encoder_model"
+    DECODER = "decoder_model"
+    DECODER_WITH_PAST = "decoder_with_past_model"
 
-COMPONENTS_OF_FILE = {
-    "model": ["model"],
-    "encoder_model": ["encoder_model"],
-    DECODER: [DECODER],
-    DECODER_WITH_PAST: [DECODER_WITH_PAST],
-    MERGED_DECODER: [DECODER, DECODER_WITH_PAST],
-    **{name: [name] for name in PART_FILES},
-}
-"""What the ONNX file of each name computes: one component of the model, or two behind ``use_cache_branch``."""
+
+DECODER, DECODER_WITH_PAST = ComponentKind.DECODER.value, ComponentKind.DECODER_WITH_PAST.value
+MERGED_DECODER = "decoder_model_merged"
+"""Computes both, behind its input ``use_cache_branch``."""
+
+
+def components_of_file(name: str) -> list[str]:
+    """What the file ``name.onnx`` computes: the component of that name, or two."""
+    return [DECODER, DECODER_WITH_PAST] if name == MERGED_DECODER else [name]
+
+
+def files_of_components(components: Collection[str]) -> list[str]:
+    """The names of the files that hold ``components``, without ending: of both decoders a merged one too."""
+    merged = [MERGED_DECODER] if {DECODER, DECODER_WITH_PAST} <= set(components) else []
+    return [*components, *merged]

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
-from onnx_export_action.vocabulary.components import COMPONENTS_OF_FILE
 from onnx_export_action.vocabulary.errors import ExportError
 from tests.unit.onnx_config.configs import bart_config, clip_config, text_config, vit_config, wav2vec2_config
 from tests.unit.onnx_config.signatures import signature
@@ -528,5 +527,27 @@ def test_the_readme_names_the_files_of_models_that_are_split() -> None:
     ):
         files = set(files_of(model_type, task, config)) - decoders
         assert files <= set(re.findall(r"`(\w+)`", rows[model_type]))
-        # So that `onnx-export validate` knows them on disk.
-        assert files <= set(COMPONENTS_OF_FILE)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "task", "config", "absent"),
+    [
+        ("sam", "feature-extraction", sam_config(), set()),
+        ("musicgen", "text-to-audio", musicgen_config(), set()),
+        ("speecht5", "text-to-audio", speecht5_config(), {"decoder_postnet_and_vocoder"}),
+        ("speecht5", "text-to-audio", speecht5_config(vocoder_config={"model_in_dim": 8}), {"decoder_postnet"}),
+        ("speecht5_hifigan", "text-to-audio", SimpleNamespace(model_in_dim=8), set()),
+        ("bart", "text2text-generation", bart_config(), set()),
+        ("bart", "text2text-generation-with-past", bart_config(), set()),
+        ("bart", "feature-extraction-with-past", bart_config(), set()),
+        ("bart", "text-generation-with-past", bart_config(), set()),
+        ("bart", "text-classification", bart_config(), set()),
+    ],
+)
+def test_a_class_names_its_files_without_a_configuration(
+    model_type: str, task: str, config: object, absent: set[str]
+) -> None:
+    """What no configuration is read for is what configurations give; of two that exclude each other both."""
+    names = TasksManager.component_names(model_type, task)
+    assert names is not None
+    assert [name for name in names if name not in absent] == list(files_of(model_type, task, config))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from onnx_export_action.onnx_config.base import Axes, ComponentKind, OnnxConfig, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.base import Axes, OnnxConfig, OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.dummy_inputs.audio import (
     DummyCodebookGenerator,
     DummyFixedSpectrogramGenerator,
@@ -25,6 +25,7 @@ from onnx_export_action.onnx_config.normalized import (
 )
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit
+from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import plan_error
 
 SPEECH_TASKS = ("feature-extraction", "automatic-speech-recognition", "audio-classification")
@@ -228,6 +229,11 @@ class SpeechT5PostnetOnnxConfig(OnnxConfig):
     FILE_NAME = "decoder_postnet"
     CALLS = "speecht5_postnet"
 
+    @classmethod
+    def belongs_to(cls, normalized_config: NormalizedConfig) -> bool:
+        """Where there is no vocoder."""
+        return not normalized_config.has_attribute("vocoder_config")
+
     @property
     def inputs(self) -> Axes:
         """The frames."""
@@ -244,6 +250,11 @@ class SpeechT5PostnetAndVocoderOnnxConfig(SpeechT5PostnetOnnxConfig):
 
     FILE_NAME = "decoder_postnet_and_vocoder"
     CALLS = "speecht5_postnet_and_vocoder"
+
+    @classmethod
+    def belongs_to(cls, normalized_config: NormalizedConfig) -> bool:
+        """Where there is one."""
+        return normalized_config.has_attribute("vocoder_config")
 
     @property
     def outputs(self) -> Axes:
@@ -273,15 +284,8 @@ class SpeechT5OnnxConfig(OnnxSeq2SeqConfigWithPast):
     )
     CALLS = "speecht5_encoder"
     DECODER_CALLS = "speecht5_decoder"
-
-    def __init__(self, config: Any, task: str = "text-to-audio", **arguments: Any) -> None:
-        super().__init__(config, task=task, **arguments | {"use_past": True})
-
-    def components(self) -> list[tuple[str, OnnxConfig]]:
-        """As any encoder-decoder's, then the last step, with the vocoder if there is one."""
-        has_vocoder = self._normalized_config.has_attribute("vocoder_config")
-        last = SpeechT5PostnetAndVocoderOnnxConfig if has_vocoder else SpeechT5PostnetOnnxConfig
-        return [*super().components(), (last.FILE_NAME, last(self._config, task=self.task))]
+    ALWAYS_WITH_PAST = True
+    FURTHER_PARTS = (SpeechT5PostnetOnnxConfig, SpeechT5PostnetAndVocoderOnnxConfig)
 
     @property
     def encoder_inputs(self) -> Axes:
@@ -429,20 +433,22 @@ class MusicgenOnnxConfig(OnnxSeq2SeqConfigWithPast):
         DummyEncoderOutputGenerator,
         DummyPastKeyValuesGenerator,
     )
-
-    def __init__(self, config: Any, task: str = "text-to-audio", **arguments: Any) -> None:
-        super().__init__(config, task=task, **arguments | {"use_past": True})
+    ALWAYS_WITH_PAST = True
+    HAS_ENCODER_FILE = False
+    FURTHER_PARTS = (MusicgenTextEncoderOnnxConfig, MusicgenEncodecOnnxConfig, MusicgenDelayPatternOnnxConfig)
 
     def components(self) -> list[tuple[str, OnnxConfig]]:
-        """The text encoder, both decoders, and what comes before and after them."""
+        """As any encoder-decoder's.
+
+        Raises:
+            ExportError: the audio encoder works in chunks, which depend on the length of the sound.
+        """
         if self._normalized_config.has_attribute("chunk_length_s"):
             raise plan_error(
                 "Musicgen whose audio encoder works in chunks (chunk_length_s) cannot be exported",
                 "published checkpoints have chunk_length_s null",
             )
-        parts = (MusicgenTextEncoderOnnxConfig, MusicgenEncodecOnnxConfig, MusicgenDelayPatternOnnxConfig)
-        decoders = [(name, part) for name, part in super().components() if part.kind is not ComponentKind.ENCODER]
-        return [*decoders, *((part.FILE_NAME, part(self._config, task=self.task)) for part in parts)]
+        return super().components()
 
     @property
     def encoder_inputs(self) -> Axes:

@@ -6,11 +6,12 @@ from typing import Any
 
 from onnx_export_action.onnx_config.architectures.text_decoders import GENERATION_TASKS
 from onnx_export_action.onnx_config.architectures.text_encoders import whole_attention_limit
-from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.modalities import TextSeq2SeqOnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedEncoderDecoderConfig, NormalizedTextConfig
 from onnx_export_action.onnx_config.registry import config_of_part, register_onnx
 from onnx_export_action.onnx_config.shapes import ShapeLimit
+from onnx_export_action.vocabulary.components import ComponentKind
 
 SEQ2SEQ_TASKS = (
     "feature-extraction",

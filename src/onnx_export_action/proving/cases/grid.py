@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
+from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
 
 Arrays = dict[str, np.ndarray[Any, Any]]

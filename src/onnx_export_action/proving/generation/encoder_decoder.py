@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.proving.cases.grid import Arrays, plan_cases
 from onnx_export_action.proving.generation.decoder_only import (
     NEW_TOKENS,
@@ -23,6 +23,7 @@ from onnx_export_action.proving.generation.decoder_only import (
 )
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import ComponentRecord, GenerationRecord
+from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.jobs import Job
 
 ENCODER, DECODER, DECODER_WITH_PAST = (kind.value for kind in list(ComponentKind)[1:])

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.loading.model import load_model
-from onnx_export_action.onnx_config.base import ComponentKind, OnnxConfig
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.proving.cases.grid import SAMPLES, Arrays, CaseSpec, GivenCase, axis_sizes, plan_cases
 from onnx_export_action.proving.cases.samples import sample_cases, vocabulary
 from onnx_export_action.proving.generation.decoder_only import can_generate, generate_reference
@@ -43,6 +43,7 @@ from onnx_export_action.proving.records import (
 )
 from onnx_export_action.proving.reference.calibration import calibrate
 from onnx_export_action.traceable.calling import FlatModel, run_flat
+from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.results import Stage
