@@ -15,7 +15,7 @@ from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.configuring.declaring import declared_onnx_config
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.pipeline.planning import plan_job, request_of
-from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.pipeline.running import check_folder, export_and_check
 from onnx_export_action.project.settings import load_settings
 from onnx_export_action.proving.cases.grid import plan_cases
 from onnx_export_action.vocabulary.errors import ExportError
@@ -297,6 +297,21 @@ def test_a_class_of_the_repository_runs_only_when_it_may(repository: Path) -> No
     assert "the configuration is the class Own of classes.py, code of the repository" in result.notes
     assert (repository / "ran").exists()
     assert not (repository / "__pycache__").exists()
+
+
+def test_a_file_that_the_class_of_the_repository_does_not_name_is_refused_at_once(repository: Path) -> None:
+    """No process waits for PyTorch to run a part that the model does not have."""
+    run(repository, "model: ./bert", "onnx_config: classes.py:Own", trust=True)
+    (target,) = load_settings(repository / "onnx-export.yaml").targets
+    request = request_of(target, repository / "out", trust_remote_code=True)
+    assert check_folder(request, progress=lambda _: None).verdict is Verdict.PASS
+    (repository / "out/onnx/model.onnx").rename(repository / "out/onnx/half.onnx")
+    failure = check_folder(request, progress=lambda _: None).failure
+    assert failure is not None
+    assert (failure.message, failure.hint) == (
+        "onnx/half.onnx computes nothing that the model does for this task",
+        "its files are: model.onnx",
+    )
 
 
 @pytest.mark.parametrize(
