@@ -32,11 +32,10 @@ RUN command -v git > /dev/null || { apt-get update \
     && rm -rf /var/lib/apt/lists/*; }
 COPY --from=build /opt/onnx-export /opt/onnx-export
 ENV PATH=/opt/onnx-export/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
     HF_HUB_DISABLE_TELEMETRY=1
 LABEL org.opencontainers.image.title="onnx-export-action" \
       org.opencontainers.image.description="Exports Hugging Face models to ONNX, proves the files, reports on the pull request." \
       org.opencontainers.image.source="https://github.com/org/onnx-export-action" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENTRYPOINT ["onnx-export", "action"]
+# -I: neither the workspace nor a variable of the job says what Python imports.
+ENTRYPOINT ["/opt/onnx-export/bin/python", "-I", "-u", "-B", "-m", "onnx_export_action", "action"]

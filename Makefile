@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test lint lint-workflows image-test faults publish-storm clients variants format bench catalogue \
+.PHONY: setup demo test lint lint-workflows image-test faults publish-storm clients variants attack format bench catalogue \
 	sample no-false-alarm clean
 
 setup: $(STAMP)
@@ -72,6 +72,10 @@ clients: $(STAMP) .clients/installed
 variants: $(STAMP)
 	$(BIN)/python examples/demo/prepare.py
 	$(BIN)/python -m benchmarks.variants
+
+# What a malicious pull request, model or first stage could try: nothing runs, leaks or lies. docs/security.md
+attack: $(STAMP)
+	$(BIN)/python -m pytest -q tests/attack
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

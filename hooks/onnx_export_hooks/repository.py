@@ -10,6 +10,7 @@ from pathlib import Path
 
 from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.project.targets import Target, repository_of
+from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
 from onnx_export_hooks.findings import Finding, finding
 
@@ -107,16 +108,13 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def is_lfs_managed(path: Path) -> bool | None:
     """Whether .gitattributes gives the file to Git LFS; None where git cannot say."""
-    import subprocess  # only here, where a file is a pointer or too large: it is slow to import
+    from onnx_export_action.isolation.git import Git  # only here, where a file is a pointer or too large: it is slow
 
-    try:
-        answer = subprocess.run(
-            ["git", "check-attr", "-z", "filter", "--", path.name],
-            cwd=path.parent,
-            capture_output=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+    root = repository_of(path.absolute())
+    if not (root / ".git").exists():
         return None
-    return answer.stdout.split(b"\0")[2:3] == [b"lfs"] if answer.returncode == 0 else None
+    try:
+        answer = Git(root, path.parent).try_to_ask("check-attr", "-z", "filter", "--", path.name)
+    except ExportError:
+        return None
+    return None if answer is None else answer.split(b"\0")[2:3] == [b"lfs"]

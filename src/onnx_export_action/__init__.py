@@ -5,12 +5,17 @@ The functions for models in memory are here: ``export``, ``validate_model_output
 first asked for, because torch takes seconds and most of the package works without it.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+# First of all: until this has run, `python -m` takes any module from the working folder.
+from onnx_export_action.isolation.import_path import leave_out_working_folder_of_module_run
 
-from onnx_export_action.vocabulary.version import VERSION
+leave_out_working_folder_of_module_run(__name__)
 
+from onnx_export_action.vocabulary.version import VERSION  # noqa: E402
+
+TYPE_CHECKING = False  # typing's own would be an import; type checkers take this name for it
 if TYPE_CHECKING:
+    from typing import Any
+
     from onnx_export_action import onnx_config
     from onnx_export_action.entrypoints.library import (
         ValidationError,
@@ -52,7 +57,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    import importlib
+
     if name == "onnx_config":
         return importlib.import_module("onnx_export_action.onnx_config")
     if name in _HOMES:

@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 
 def documented_commands() -> list[str]:
     lines = [line.split("#")[0].strip() for block in blocks("console") for line in block.splitlines()]
-    return [line for line in lines if line.startswith(("onnx-export", "python -m onnx_export_action"))]
+    return [line for line in lines if line.startswith(("onnx-export", "python -P -m onnx_export_action"))]
 
 
 def publish_commands() -> list[str]:

@@ -132,12 +132,13 @@ def main_job(container: str) -> None:
             "GITHUB_STEP_SUMMARY": "/github/file_commands/summary",
             "HOME": "/github/home",
         }
+        entry_point = ask("buildah", "inspect", "--format", "{{json .OCIv1.Config.Entrypoint}}", IMAGE)
         subprocess.run(
             [
                 *("buildah", "run", "--workingdir=/github/workspace"),
                 *(f"--volume={place}:/github/{name}" for place, name in mounts_of(workspace, files, home)),
                 *(f"--env={name}={value}" for name, value in environment.items()),
-                *(container, "--", "onnx-export", "action"),
+                *(container, "--", *json.loads(entry_point)),
             ],
             env=BUILDAH,
             check=True,

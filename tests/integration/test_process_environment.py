@@ -16,6 +16,18 @@ SECRETS = {
     "ACTIONS_ID_TOKEN_REQUEST_URL": "https://four",
     "AWS_SECRET_ACCESS_KEY": "five",
     "GITHUB_ENV": "/github/file_commands/six",
+    "GH_PAT": "seven",
+    "APIKEY": "eight",
+    "DATABASE_URL": "postgres://nine",
+    "PGPASSWORD": "ten",
+    "NPM_CONFIG__AUTH": "eleven",
+    "SLACK_WEBHOOK": "https://twelve",
+    "HTTPS_PROXY": "http://someone:thirteen@proxy.invalid",
+    "TRANSFORMERS_API_KEY": "fourteen",
+    "PYTHON_SECRET": "fifteen",
+    "SSH_AUTH_SOCK": "/tmp/sixteen",
+    "NETRC": "seventeen",
+    "WANDB": "eighteen",
 }
 
 

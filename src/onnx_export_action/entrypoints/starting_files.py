@@ -10,7 +10,6 @@ import difflib
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -19,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from onnx_export_action.isolation.git import Git
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project.other_libraries import (
     as_model_config,
@@ -28,6 +28,7 @@ from onnx_export_action.project.other_libraries import (
 )
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.settings import Target, load_settings
+from onnx_export_action.project.targets import repository_of
 from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
@@ -53,7 +54,7 @@ _MAX_MODELS = 500
 _MAX_NAME = 60
 # Folders that tools fill, for a repository that Git does not keep.
 _TOOLS_FOLDERS = frozenset({"node_modules", "venv", "site-packages", "__pycache__", "artifacts"})
-_LIST_FILES = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--")
+_LIST_FILES = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--")
 # Where a repository that exports by hand says so, and what it then calls.
 _GLUE_FILES = (".github/workflows/*.yml", ".github/workflows/*.yaml", "README*", "Makefile", "*.sh", "*.py", "*/*.py")
 _TRAINING_CHECKPOINT = re.compile(r"checkpoint-\d+")
@@ -141,11 +142,14 @@ def _config_files(root: Path) -> Iterator[Path]:
 
 def _in_git(root: Path, *patterns: str) -> list[Path] | None:
     """The files that Git keeps or would keep, by path; None where there is no Git."""
-    try:
-        listed = subprocess.run([*_LIST_FILES, *patterns], cwd=root, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+    repository = repository_of(root / SETTINGS_FILE)
+    if not (repository / ".git").exists():
         return None
-    return [root / os.fsdecode(name) for name in sorted(listed.stdout.split(b"\0")) if name]
+    try:
+        listed = Git(repository, root).names(*_LIST_FILES, *patterns)
+    except ExportError:
+        return None
+    return [root / name for name in sorted(listed)]
 
 
 def _config_files_on_disk(root: Path) -> Iterator[Path]:

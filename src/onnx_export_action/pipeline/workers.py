@@ -13,13 +13,12 @@ import gc
 import importlib
 import multiprocessing
 import os
-import re
 import shutil
 import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -27,6 +26,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from onnx_export_action.isolation.environment import environment_of_models
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.results import Stage
 
@@ -34,11 +34,6 @@ Answer = TypeVar("Answer")
 
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-# What a process that runs a model must not find in its environment: credentials, and where the runner takes commands.
-_SECRET_NAME = re.compile(
-    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|KEY)(?:_|$)|^(?:INPUT|ACTIONS|GITHUB)_", re.IGNORECASE
-)
 
 
 @contextlib.contextmanager
@@ -178,21 +173,20 @@ def _starting() -> Iterator[None]:
     Importing torch makes folders in the temporary folder, and ONNX Runtime (1.31) leaves a file ``.ses`` there.
     """
     before = dict(os.environ)
-    os.environ["TMPDIR"] = str(_scratch_folder())
-    withheld = [name for name in os.environ if _SECRET_NAME.search(name)]
-    for name in withheld:
-        del os.environ[name]
+    _become({**environment_of_models(before), "TMPDIR": str(_scratch_folder())})
     try:
         # Every start would start it, and thereby (in 3.11) let Ctrl-C through again.
         resource_tracker.ensure_running()
         with uninterrupted():
             yield
     finally:
-        for name in ("TMPDIR", *withheld):
-            if name in before:
-                os.environ[name] = before[name]
-            else:
-                del os.environ[name]
+        _become(before)
+
+
+def _become(environment: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
 
 
 @functools.cache

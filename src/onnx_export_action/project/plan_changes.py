@@ -1,7 +1,7 @@
 """Which targets are exported again: those whose section, files or shaping versions differ from a base commit.
 
 Git compares the files, so that nothing is loaded and a repository of many models costs a few calls. When in doubt a
-target counts as changed. Nothing of the repository runs: no filters of a diff, no hooks, no file system monitor.
+target counts as changed. Nothing of the repository runs.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import importlib.metadata
 import json
 import os
 import re
-import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from onnx_export_action.isolation.git import Git
 from onnx_export_action.project.document import Node, Plain, read_document
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.settings_schema import OWN_KEYS
@@ -40,7 +40,6 @@ _MAX_PIN_BYTES = 8 * 1024 * 1024
 _LOCK_WINDOW = 12  # a lock file has version and hashes in the lines after the name
 _MAX_LINKS = 1000
 _FULL_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_GIT_SECONDS = 120
 
 
 class PlannedTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +230,7 @@ class _Repository:
         self.root = repository_of(config)
         if not (self.root / ".git").exists():
             raise plan_error(f"{config} is in no git repository", "without one there is nothing to compare with")
+        self._git = Git(self.root)
 
     def relative(self, path: Path) -> str:
         """``path`` as git names it; empty for the root."""
@@ -239,38 +239,29 @@ class _Repository:
 
     def has(self, name: str) -> bool:
         """Whether ``name`` is a commit of this clone."""
-        return self._try("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}") is not None
+        return (
+            self._git.try_to_ask("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+            is not None
+        )
 
     def base(self, name: str) -> str:
         """The commit where this branch left ``name``; ``name`` itself where the clone is too shallow to tell."""
-        commit = self._ask("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
-        common = self._try("merge-base", commit, "HEAD")
+        commit = self._git.ask("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
+        common = self._git.try_to_ask("merge-base", commit, "HEAD")
         return common.decode().strip() if common else commit
 
     def file_at(self, commit: str, path: Path) -> bytes | None:
         """Content of a file in a commit, None when it was not there."""
-        return self._try("cat-file", "blob", f"{commit}:{self.relative(path)}")
+        return self._git.try_to_ask("cat-file", "blob", f"{commit}:{self.relative(path)}")
 
     def changed_files(self, commit: str) -> list[str]:
         """Files of the working tree that differ from ``commit`` or are new, and those that are gone."""
-        differing = self._ask(
-            "diff",
-            "--name-only",
-            "-z",
-            "--no-renames",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--ignore-submodules=dirty",
-            commit,
-        )
-        untracked = self._ask("ls-files", "-z", "--others", "--exclude-standard")
-        names = (differing + untracked).split(b"\0")
-        return sorted({os.fsdecode(name) for name in names if name})
+        untracked = self._git.names("ls-files", "-z", "--others", "--exclude-standard")
+        return sorted({*self._git.differing(commit), *untracked})
 
     def uncommitted(self) -> list[str]:
         """Files that git keeps and that differ from the newest commit."""
-        options = ("--name-only", "-z", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
-        return [os.fsdecode(name) for name in self._ask("diff", *options, "HEAD").split(b"\0") if name]
+        return self._git.differing("HEAD")
 
     def changed_pins(self, commit: str, changed: Sequence[str]) -> list[str]:
         """One reason for all targets when a line that pins a package which shapes an export changed."""
@@ -283,37 +274,6 @@ class _Repository:
             if _pins(self.file_at(commit, path) or b"", window) != _pins(now, window):
                 return [f"the versions in {name} changed"]
         return []
-
-    def _ask(self, *arguments: str) -> bytes:
-        finished = self._git(arguments)
-        if finished.returncode != 0:
-            said = finished.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise plan_error(f"git {arguments[0]} failed: {quoted(said[0])}")
-        return finished.stdout
-
-    def _try(self, *arguments: str) -> bytes | None:
-        finished = self._git(arguments)
-        return finished.stdout if finished.returncode == 0 else None
-
-    def _git(self, arguments: Iterable[str]) -> subprocess.CompletedProcess[bytes]:
-        # Naming the repository keeps git from finding another one inside a pull request's files, and from refusing
-        # one that belongs to another user, as every workspace does to a container.
-        place = [f"--git-dir={self.root / '.git'}", f"--work-tree={self.root}", "-C", str(self.root)]
-        safe = ["-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.quotePath=false"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
-        try:
-            return subprocess.run(
-                ["git", *place, *safe, *arguments],
-                capture_output=True,
-                check=False,
-                env=environment,
-                timeout=_GIT_SECONDS,
-            )
-        except FileNotFoundError as error:
-            raise plan_error("git is not installed", "comparing with a commit needs it") from error
-        except subprocess.TimeoutExpired as error:
-            raise plan_error(f"git did not answer within {_GIT_SECONDS} seconds") from error
 
 
 def _pins(content: bytes, window: int) -> list[list[str]]:

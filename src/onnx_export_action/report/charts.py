@@ -47,7 +47,7 @@ _SETTINGS = {
 def error_histogram(output: OutputResult, number: int) -> str:
     """How many errors of one output lie in each power of ten, with the absolute tolerance."""
     plt = _pyplot()
-    with plt.rc_context(_SETTINGS):
+    with plt.rc_context(_settings()):
         figure, axes = plt.subplots(figsize=(6, 2))
         counts = output.error_decades
         total = max(sum(counts), 1)
@@ -71,7 +71,7 @@ def margin_map(cases: Sequence[CaseResult], number: int) -> str:
     grid = [[_logarithm(margins.get((row, name))) for name in names] for row in range(len(shown))]
     if not names:
         names, grid = ["worst output"], [[_logarithm(case.margin)] for case in shown]
-    with plt.rc_context(_SETTINGS):
+    with plt.rc_context(_settings()):
         figure, axes = plt.subplots(figsize=(6.0 + 0.35 * len(names), 2.2 + _ROW_INCHES * len(shown)))
         low, high = math.log10(_LEAST_MARGIN), math.log10(_MOST_MARGIN)
         mesh = axes.pcolormesh(grid, cmap="RdBu_r", vmin=low, vmax=high, edgecolors=_GREY, linewidth=0.3)
@@ -94,7 +94,7 @@ def layer_curve(layers: Sequence[LayerResult], first: str | None, number: int) -
     """The error of every layer in the order of execution; the first that differs is marked."""
     plt = _pyplot()
     errors = [_clipped(layer.error) for layer in layers]
-    with plt.rc_context(_SETTINGS):
+    with plt.rc_context(_settings()):
         figure, axes = plt.subplots(figsize=(9, 3))
         axes.semilogy(range(len(errors)), errors, marker=".", markersize=4, linewidth=1, color=_BLUE)
         place = next((place for place, layer in enumerate(layers) if layer.name == first), None)
@@ -120,7 +120,7 @@ def layer_curve(layers: Sequence[LayerResult], first: str | None, number: int) -
 def side_by_side(labels: Sequence[str], base: Sequence[float | None], head: Sequence[float | None], what: str) -> str:
     """One bar a file, and one beside it for the base where there is one."""
     plt = _pyplot()
-    with plt.rc_context(_SETTINGS):
+    with plt.rc_context(_settings()):
         figure, axes = plt.subplots(figsize=(7, 0.8 + 0.45 * len(labels)))
         places = range(len(labels))
         axes.barh([p - 0.2 for p in places], [_finite(x) for x in head], height=0.38, color=_BLUE, label="now")
@@ -147,6 +147,13 @@ def _pyplot() -> Any:
     import matplotlib.pyplot as plt
 
     return plt
+
+
+def _settings() -> dict[str, Any]:
+    """All settings: matplotlib reads a file ``matplotlibrc`` of the working folder, which may be anyone's."""
+    import matplotlib as mpl
+
+    return {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | _SETTINGS
 
 
 def _case_label(case: CaseResult) -> str:

@@ -41,7 +41,8 @@ _ELLIPSIS = "…"
 _LONGEST_BACKTICK_RUN = 8
 _MOST_COMBINING_MARKS = 3
 
-_MODULE_CALLS = (["python", "-m", "onnx_export_action"], ["python3", "-m", "onnx_export_action"])
+# Without -P Python would import from the folder in which the reader pastes it, which may be a stranger's.
+_MODULE_CALLS = (["python", "-P", "-m", "onnx_export_action"], ["python3", "-P", "-m", "onnx_export_action"])
 
 # Text of these characters alone needs no treatment. Most names are such, and a report can hold a million of them.
 # (Printable ASCII but for # ` | and the backslash, without outer spaces.)
@@ -111,7 +112,8 @@ def command(text: str) -> Markdown | None:
     """A fenced block with the command that reproduces a result, or None when it is not one of this project's commands.
 
     A result file of a stranger may name any command. It is split into words and quoted again, so that nothing in it is
-    a shell's syntax any more, and only ``onnx-export`` and ``python -m onnx_export_action`` are offered for copying.
+    a shell's syntax any more, and only ``onnx-export`` and ``python -P -m onnx_export_action`` are
+    offered for copying.
     """
     if visible(text, COMMAND_LIMIT) != text:
         return None
@@ -119,7 +121,7 @@ def command(text: str) -> Markdown | None:
         words = shlex.split(text)
     except ValueError:
         return None
-    ours = words[:1] == ["onnx-export"] or words[:3] in _MODULE_CALLS
+    ours = words[:1] == ["onnx-export"] or words[:4] in _MODULE_CALLS
     return _fenced(_without_long_backtick_runs(shlex.join(words)), "sh") if ours else None
 
 

