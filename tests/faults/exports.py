@@ -12,7 +12,7 @@ from onnx_export_action.exporting.exporter import export_target
 from onnx_export_action.pipeline.planning import plan_job
 from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.records import CandidateFile
-from onnx_export_action.proving.reference.running import make_reference
+from onnx_export_action.proving.reference.recording import make_reference
 from onnx_export_action.variants.making import write_variants
 from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord

@@ -10,7 +10,7 @@ import pytest
 from onnx_export_action.pipeline.planning import plan_job
 from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.records import CandidateFile, ReferenceReader
-from onnx_export_action.proving.reference.running import make_reference
+from onnx_export_action.proving.reference.recording import make_reference
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import Verdict

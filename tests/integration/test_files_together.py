@@ -11,7 +11,7 @@ import torch
 
 from onnx_export_action.loading.model import spread_random_weights
 from onnx_export_action.pipeline.running import export_and_check
-from onnx_export_action.proving.candidate.check import open_session
+from onnx_export_action.proving.candidate.session import open_session
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.results import Verdict
 from tests.architectures.proving import reason_of

@@ -15,7 +15,7 @@ from onnx_export_action.graphs.weightless import write_graph
 from onnx_export_action.loading.calibrating import calibrate_batch_norms
 from onnx_export_action.loading.model import spread_random_weights
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
-from onnx_export_action.proving.candidate.check import open_session
+from onnx_export_action.proving.candidate.session import open_session
 from onnx_export_action.traceable.calling import model_call
 from tests.architectures.tiny import tiny_config
 

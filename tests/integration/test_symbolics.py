@@ -8,7 +8,7 @@ import torch
 
 from onnx_export_action.exporting.engines.tracer import trace
 from onnx_export_action.graphs.weightless import write_graph
-from onnx_export_action.proving.candidate.check import open_session
+from onnx_export_action.proving.candidate.session import open_session
 from onnx_export_action.traceable.calling import ModelCall
 
 

@@ -19,7 +19,7 @@ from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.cases.grid import plan_cases
 from onnx_export_action.proving.measures.tolerance import UserTolerances
 from onnx_export_action.proving.records import CandidateFile, write_record
-from onnx_export_action.proving.reference.running import component_reference
+from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import ModelCall, model_call
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Request

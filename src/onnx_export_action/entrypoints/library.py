@@ -27,7 +27,7 @@ from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.cases.grid import plan_cases
 from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL
 from onnx_export_action.proving.records import CandidateFile, write_record
-from onnx_export_action.proving.reference.running import component_reference
+from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import FirstOutput, ModelCall, model_call
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances

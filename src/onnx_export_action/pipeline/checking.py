@@ -23,7 +23,7 @@ from onnx_export_action.vocabulary.results import Cause, Failure, FileResult, St
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, reference_path
 
 _REFERENCE = Work(
-    "onnx_export_action.proving.reference.running:make_reference", Stage.VALIDATE, "runs PyTorch on the cases"
+    "onnx_export_action.proving.reference.recording:make_reference", Stage.VALIDATE, "runs PyTorch on the cases"
 )
 _CANDIDATE = Work(
     "onnx_export_action.proving.candidate.check:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime"

@@ -14,7 +14,7 @@ import msgspec
 from onnx_export_action.pipeline.installing import install_artifact, staging_folder
 from onnx_export_action.pipeline.states import Account, Site, TargetState
 from onnx_export_action.pipeline.workers import Work
-from onnx_export_action.proving.records import PADDING_COUNTS, CandidateFile, Explanation
+from onnx_export_action.proving.records import PADDING_COUNTS, CandidateFile, Explanation, WeightFindings
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, Verdict
 
@@ -23,6 +23,7 @@ _EXPLAIN = Work(
 )
 _PATIENCE_SECONDS = 180.0
 _MOST_FILES = 3
+_MOST_NAMES = 3
 _SCRIPT = "reproduce.py"
 
 
@@ -78,9 +79,10 @@ def with_explanation(file: FileResult, found: Explanation, repro: Path) -> FileR
     if failure is None:
         return file
     cause, hint = failure.cause, failure.hint
-    if found.weights is not None:
-        hint = found.weights if hint is None else f"{hint}; {found.weights}"
-    if found.foreign:
+    words = _weight_words(found.weights)
+    if words is not None:
+        hint = words if hint is None else f"{hint}; {words}"
+    if found.weights.foreign:
         cause = Cause.FILE
     elif found.padding_counts and cause is Cause.VALUES:
         cause, hint = Cause.MASK, PADDING_COUNTS
@@ -94,6 +96,16 @@ def with_explanation(file: FileResult, found: Explanation, repro: Path) -> FileR
         repro=str(repro),
     )
     return msgspec.structs.replace(file, failure=told)
+
+
+def _weight_words(weights: WeightFindings) -> str | None:
+    """A sentence for the reader, None where nothing is wrong."""
+    if weights.foreign:
+        return "the weights in the file are not those of the checkpoint: they belong to another model"
+    if not weights.changed:
+        return None
+    names, left = weights.changed[:_MOST_NAMES], len(weights.changed) - _MOST_NAMES
+    return f"differs from the checkpoint: {', '.join(names)}{f' and {left} more' if left > 0 else ''}"
 
 
 def _remove_earlier(folder: Path) -> None:

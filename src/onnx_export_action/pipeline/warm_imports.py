@@ -19,7 +19,7 @@ import transformers.modeling_utils  # noqa: E402
 import transformers.models.auto.modeling_auto  # noqa: E402, F401
 
 import onnx_export_action.exporting.exporter  # noqa: E402
-import onnx_export_action.proving.reference.running  # noqa: E402, F401
+import onnx_export_action.proving.reference.recording  # noqa: E402, F401
 
 gc.freeze()
 SECONDS = time.perf_counter() - _started

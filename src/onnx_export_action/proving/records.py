@@ -6,6 +6,7 @@ there; the candidate process reads them, and waits for those that are still to c
 
 from __future__ import annotations
 
+import enum
 import math
 import time
 from collections.abc import Sequence
@@ -13,13 +14,21 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.vocabulary.results import FileResult, LayerResult
+from onnx_export_action.vocabulary.results import FileResult, LayerResult, Mask
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 INPUT_PREFIX, OUTPUT_PREFIX = "input:", "output:"
 RANKING = "ranking"
 PADDING_COUNTS = "what stands at padded positions changes the answer: the mask is ignored or misread"
 _POLL_SECONDS = 0.01
+
+
+class CaseOrigin(enum.StrEnum):
+    """Why a case is tried."""
+
+    BASE = "base"  # the sizes of the export
+    GRID = "grid"
+    USER = "user"  # sizes that the user asks for
 
 
 class CaseRecord(msgspec.Struct, kw_only=True):
@@ -30,8 +39,9 @@ class CaseRecord(msgspec.Struct, kw_only=True):
 
     id: str
     file: str
-    mask: str
+    mask: Mask
     shape: dict[str, int]
+    origin: CaseOrigin = CaseOrigin.GRID
     varied: str | None = None
     texts: list[str] = []
 
@@ -197,15 +207,21 @@ class CheckedFile(msgspec.Struct, frozen=True, kw_only=True):
     died: bool = False
 
 
+class WeightFindings(msgspec.Struct, frozen=True, kw_only=True):
+    """``changed`` names weights that the file holds with other values; ``foreign`` says that most are such."""
+
+    changed: list[str] = []
+    foreign: bool = False
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out; every part may be missing. ``weights`` and ``foreign`` are about what the file stores.
+    """What was found out; every part may be missing.
 
     ``padding_counts`` says that what stands at padded positions matters to the file and not to PyTorch.
     """
 
     trigger: str | None = None
-    weights: str | None = None
-    foreign: bool = False
+    weights: WeightFindings = WeightFindings()
     padding_counts: bool = False
     layers: list[LayerResult] = []
     first_divergent_layer: str | None = None

@@ -71,6 +71,41 @@ class Cause(enum.StrEnum):
     VALUES = "values"  # it computes something else, whatever the shape
 
 
+class ToleranceSource(enum.StrEnum):
+    """Where a tolerance, or a demand for decibels, comes from."""
+
+    DECLARED = "declared"  # by the user
+    CALIBRATED = "calibrated"  # measured on the model itself
+    DEFAULT = "default"  # a table's
+
+
+class Mask(enum.StrEnum):
+    """What the mask of a case rules out."""
+
+    NONE = "none"
+    LEFT = "left"
+    RIGHT = "right"
+    MIXED = "mixed"
+    SAMPLES = "samples"  # a tokenizer or processor made the case
+    EMPTY_ROW = "empty row"  # one row of the batch is padding altogether, as where a batch is filled up
+
+
+class CaseProblem(enum.StrEnum):
+    """In which way a case fails."""
+
+    STOPPED = "stopped"  # the runtime gave an error
+    STOPPED_OVER_SIZES = "stopped over sizes"  # the same, and its words are about shapes
+    DECLARATION = "declaration"  # the file declares a size that an output has not
+    SHAPE = "shape"  # an output has another shape than PyTorch's
+    DTYPE = "dtype"
+    NOT_FINITE = "not finite"  # NaN or infinite on one side alone
+    VALUES = "values"
+
+
+STOPS = frozenset({CaseProblem.STOPPED, CaseProblem.STOPPED_OVER_SIZES})
+"""The case gave no outputs."""
+
+
 class LayerResult(_Struct):
     """What a module of the PyTorch model gives against the nearest value inside the ONNX graph.
 
@@ -137,7 +172,7 @@ class QualityResult(_Struct):
     min_cosine: float | None = None
     min_agreement: float | None = None
     cost_db: float | None = None
-    source: str = "declared"
+    source: ToleranceSource = ToleranceSource.DECLARED
 
 
 class ElementResult(_Struct):
@@ -154,9 +189,8 @@ class OutputResult(_Struct):
 
     ``margin`` is the largest ``|onnx - torch| / (atol + rtol * |torch|)``, or ``max_rms / rms_tolerance`` where that is
     more: at most 1 passes. ``max_rms`` is the largest root mean square error of a case.
-    ``tolerance_source`` is declared, calibrated or default. A calibrated ``atol`` is
-    ``max(noise_multiple * noise, noise_floor)``, where ``noise`` is how far PyTorch in float32 is from itself in
-    float64; ``rms_tolerance`` comes from the root mean square of that noise in the same way.
+    A calibrated ``atol`` is ``max(noise_multiple * noise, noise_floor)``, where ``noise`` is how far PyTorch in float32
+    is from itself in float64; ``rms_tolerance`` comes from the root mean square of that noise in the same way.
     ``vacuous`` says that the reference did not vary with its input, so that agreement proves nothing.
     Agreements are shares of rows with the same largest element, and of the five largest that are the same. ``worst`` is
     the element with the largest margin.
@@ -181,7 +215,7 @@ class OutputResult(_Struct):
     worst: ElementResult | None = None
     vacuous: bool = False
     padded_max_abs: float | None = None
-    tolerance_source: str = "default"
+    tolerance_source: ToleranceSource = ToleranceSource.DEFAULT
     max_rms: float | None = None
     rms_tolerance: float | None = None
     noise: float | None = None
@@ -220,12 +254,13 @@ class CaseOutputResult(_Struct, omit_defaults=True):
 
 
 class CaseResult(_Struct):
-    """One input of the grid: ``shape`` is axis name to size, ``mask`` none, left, right, mixed or samples."""
+    """One input of the grid: ``shape`` is axis name to size; ``problem`` is None where the case passes."""
 
     id: str
     shape: dict[str, int]
-    mask: str
+    mask: Mask
     verdict: Verdict
+    problem: CaseProblem | None = None
     worst_output: str | None = None
     max_abs: float | None = None
     margin: float | None = None

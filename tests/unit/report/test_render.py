@@ -28,6 +28,7 @@ from onnx_export_action.vocabulary.results import (
     SimilarityResult,
     Stage,
     TargetResult,
+    ToleranceSource,
     Verdict,
     read_result,
 )
@@ -295,7 +296,7 @@ def test_similarities_stand_side_by_side() -> None:
 
 def test_variants_stand_beside_fp32_with_what_they_save_and_cost() -> None:
     exact = file(call_ms=10.0, outputs=[output(sqnr_db=120.0, cosine=0.9999999)])
-    quality = QualityResult(min_sqnr_db=11.0, cost_db=15.0, source="calibrated")
+    quality = QualityResult(min_sqnr_db=11.0, cost_db=15.0, source=ToleranceSource.CALIBRATED)
     noisy = output(sqnr_db=14.25, cosine=0.98, argmax_agreement=0.975, quality=quality)
     q8 = file(
         Verdict.FAIL,

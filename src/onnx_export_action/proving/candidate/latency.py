@@ -18,8 +18,9 @@ from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.loading.model import load_model
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
-from onnx_export_action.proving.candidate.check import feeds_of
-from onnx_export_action.proving.cases.grid import Arrays, axis_sizes
+from onnx_export_action.proving.arrays import Arrays
+from onnx_export_action.proving.candidate.session import Candidate
+from onnx_export_action.proving.cases.grid import axis_sizes
 from onnx_export_action.proving.records import CandidateFile, ComponentRecord
 from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError
@@ -48,10 +49,10 @@ def measure_latency(job: Job, files: list[CandidateFile]) -> dict[str, LatencyRe
     results = {}
     for file in files:
         onnx_config = components[file.components[-1]]
-        session = _session(file)
         records = [_record(name, components[name]) for name in file.components]
+        candidate = Candidate(file.path, _session(file), records)
         module = FlatModel(model, onnx_config)
-        sizes = [_timed(module, onnx_config, session, records, shapes) for shapes in _SIZES]
+        sizes = [_timed(module, onnx_config, candidate, shapes) for shapes in _SIZES]
         results[file.name] = LatencyResult(
             onnx_ms=sizes[-1].onnx_ms, torch_ms=sizes[-1].torch_ms, threads=torch.get_num_threads(), sizes=sizes
         )
@@ -73,17 +74,12 @@ def _session(file: CandidateFile) -> onnxruntime.InferenceSession:
 
 
 def _timed(
-    module: FlatModel,
-    onnx_config: OnnxConfig,
-    session: onnxruntime.InferenceSession,
-    records: list[ComponentRecord],
-    shapes: dict[str, int],
+    module: FlatModel, onnx_config: OnnxConfig, candidate: Candidate, shapes: dict[str, int]
 ) -> LatencySizeResult:
     arrays = _inputs(onnx_config, shapes)
     tensors = [torch.from_numpy(array) for array in arrays.values()]
-    feeds = feeds_of(session, records, records[-1], arrays)
-    names = list(onnx_config.outputs)
-    onnx_times, torch_times = _in_turn(lambda: session.run(names, feeds), lambda: run_flat(module, tensors))
+    feeds, names = candidate.feeds(candidate.records[-1], arrays), list(onnx_config.outputs)
+    onnx_times, torch_times = _in_turn(lambda: candidate.session.run(names, feeds), lambda: run_flat(module, tensors))
     return LatencySizeResult(
         shape=axis_sizes(onnx_config.inputs, arrays),
         calls=len(onnx_times),

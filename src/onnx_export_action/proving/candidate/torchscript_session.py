@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from onnx_export_action.graphs.torchscript_signature import read_signature
+from onnx_export_action.proving.candidate.session import stopped
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,16 @@ class TorchScriptSession:
         return []
 
     def run(self, names: Sequence[str], feeds: Mapping[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-        """The named outputs for the inputs by name."""
-        with torch.inference_mode():
-            results = self._program(*(torch.from_numpy(np.array(feeds[value.name])) for value in self._inputs))
+        """The named outputs for the inputs by name.
+
+        Raises:
+            RuntimeStoppedError: the program raised an error; its last line says which, after a traceback.
+        """
+        tensors = [torch.from_numpy(np.array(feeds[value.name])) for value in self._inputs]
+        try:
+            with torch.inference_mode():
+                results = self._program(*tensors)
+        except (RuntimeError, torch.jit.Error) as error:
+            raise stopped(error, line=-1) from error
         found = dict(zip((value.name for value in self._outputs), results, strict=True))
         return [np.require(found[name].numpy(), requirements="C") for name in names]

@@ -16,10 +16,11 @@ import numpy as np
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
+from onnx_export_action.proving.arrays import Arrays
+from onnx_export_action.proving.records import CaseOrigin
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
-
-Arrays = dict[str, np.ndarray[Any, Any]]
+from onnx_export_action.vocabulary.results import Mask
 
 MEMORY_BUDGET = 256 * 2**20
 """Bytes that the longest text may take in attention and outputs; a cache of the longest past, an eighth of it."""
@@ -46,22 +47,17 @@ _IMAGE_STEP = 32
 _IMAGE_ODD = 3  # images in use are no multiple of what a model divides them by
 
 # Shapes and paddings met together in use. Arguments that a model does not have are left out.
-_COMBINATIONS: tuple[tuple[str, dict[str, int]], ...] = (
-    ("none", {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 0, "encoder_sequence_length": 1}),
-    ("none", {"batch_size": 1, "sequence_length": 23, "past_sequence_length": 0, "encoder_sequence_length": 21}),
-    ("left", {"batch_size": 3, "sequence_length": 7, "past_sequence_length": 0, "encoder_sequence_length": 13}),
-    ("mixed", {"batch_size": 3, "sequence_length": 21, "past_sequence_length": 5, "encoder_sequence_length": 37}),
-    ("left", {"batch_size": 2, "sequence_length": 13, "past_sequence_length": 1, "encoder_sequence_length": 7}),
-    ("left", {"batch_size": 3, "sequence_length": 2, "past_sequence_length": 21, "encoder_sequence_length": 16}),
-    ("none", {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 37, "encoder_sequence_length": 5}),
+_COMBINATIONS: tuple[tuple[Mask, dict[str, int]], ...] = (
+    (Mask.NONE, {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 0, "encoder_sequence_length": 1}),
+    (Mask.NONE, {"batch_size": 1, "sequence_length": 23, "past_sequence_length": 0, "encoder_sequence_length": 21}),
+    (Mask.LEFT, {"batch_size": 3, "sequence_length": 7, "past_sequence_length": 0, "encoder_sequence_length": 13}),
+    (Mask.MIXED, {"batch_size": 3, "sequence_length": 21, "past_sequence_length": 5, "encoder_sequence_length": 37}),
+    (Mask.LEFT, {"batch_size": 2, "sequence_length": 13, "past_sequence_length": 1, "encoder_sequence_length": 7}),
+    (Mask.LEFT, {"batch_size": 3, "sequence_length": 2, "past_sequence_length": 21, "encoder_sequence_length": 16}),
+    (Mask.NONE, {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 37, "encoder_sequence_length": 5}),
 )
 _MAX_USER_COMBINATIONS = 16
 MIN_CASES = 8
-USER_SHAPES = "shapes: "
-SAMPLES = "samples"
-"""The mask of a case that a tokenizer or processor made."""
-EMPTY_ROW = "empty row"
-"""The mask of a case in which one row of the batch is padding altogether, as where a batch is filled up."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +69,19 @@ class CaseSpec:
     """
 
     id: str
-    padding: str
+    padding: Mask
     seed: int
     shapes: dict[str, int] = field(default_factory=dict)
     varied: str | None = None
     is_extra: bool = False
     left_out: str | None = None
+    origin: CaseOrigin = CaseOrigin.GRID
 
     def arrays(self, onnx_config: OnnxConfig) -> Arrays:
         """Inputs by ONNX name; the same in any process."""
-        padding = "right" if self.padding == EMPTY_ROW else self.padding
+        padding = Mask.RIGHT if self.padding is Mask.EMPTY_ROW else self.padding
         arrays = onnx_config.generate_dummy_inputs("np", seed=self.seed, padding=padding, **self.shapes)
-        if self.padding == EMPTY_ROW:
+        if self.padding is Mask.EMPTY_ROW:
             arrays["attention_mask"] = arrays["attention_mask"].copy()
             arrays["attention_mask"][-1] = 0
         if self.left_out is not None:
@@ -118,15 +115,13 @@ def plan_cases(
     extra = extra or {}
     arguments = _variable_arguments(onnx_config, extra)
     masked = any(name.endswith("mask") for name in onnx_config.inputs)
-    specs = [CaseSpec("base", "right" if masked else "none", seed)]
+    usual = Mask.RIGHT if masked else Mask.NONE
+    specs = [CaseSpec("base", usual, seed, origin=CaseOrigin.BASE)]
     for argument, sizes in arguments.items():
-        specs += [
-            CaseSpec(f"{argument}={size}", "right" if masked else "none", seed + 1, {argument: size}, argument)
-            for size in sizes
-        ]
+        specs += [CaseSpec(f"{argument}={size}", usual, seed + 1, {argument: size}, argument) for size in sizes]
     specs += _combinations(arguments, onnx_config.shape_limits(), masked, seed + 2)
     if "batch_size" in arguments and _is_read_at_once(onnx_config):
-        specs.append(CaseSpec(EMPTY_ROW, EMPTY_ROW, seed, {"batch_size": 3}, is_extra=True))
+        specs.append(CaseSpec("empty row", Mask.EMPTY_ROW, seed, {"batch_size": 3}, is_extra=True))
     specs += _user_combinations(extra, arguments, seed + 3)
     cases = _distinct(specs, onnx_config)
     cases += _further_values(cases, seed + 4)
@@ -141,7 +136,7 @@ def _left_out(onnx_config: OnnxConfig, seed: int) -> list[CaseSpec]:
     """Optional inputs that are not given; positions of several kinds (of text and image) have no usual values."""
     arrays = onnx_config.generate_dummy_inputs("np", padding="none")
     return [
-        CaseSpec(f"without {name}", "none", seed, is_extra=True, left_out=name)
+        CaseSpec(f"without {name}", Mask.NONE, seed, is_extra=True, left_out=name)
         for name in _OPTIONAL
         if name in arrays and (name != "position_ids" or arrays[name].ndim == 2)  # noqa: PLR2004
     ]
@@ -154,7 +149,7 @@ def _longest(onnx_config: OnnxConfig, arguments: Mapping[str, list[int]], parame
     specs = [
         CaseSpec(
             f"maximum length: {argument} {size} of {positions}",
-            "none",
+            Mask.NONE,
             seed,
             {**one_row, argument: size, **({"past_sequence_length": 0} if "past_sequence_length" in arguments else {})},
             is_extra=True,
@@ -167,7 +162,7 @@ def _longest(onnx_config: OnnxConfig, arguments: Mapping[str, list[int]], parame
         past, positions = sizes.past()
         shapes = {**one_row, "past_sequence_length": past, "sequence_length": 1}
         if past > max(arguments["past_sequence_length"]):
-            specs.append(CaseSpec(f"maximum past: {past} of {positions}", "none", seed, shapes, is_extra=True))
+            specs.append(CaseSpec(f"maximum past: {past} of {positions}", Mask.NONE, seed, shapes, is_extra=True))
     return specs
 
 
@@ -310,7 +305,7 @@ def _combinations(
         }
         for argument, sizes in arguments.items():
             chosen.setdefault(argument, sizes[number % len(sizes)])
-        kind = padding if masked else "none"
+        kind = padding if masked else Mask.NONE
         named = ",".join(f"{argument}={size}" for argument, size in chosen.items())
         specs.append(CaseSpec(f"{kind}:{named}", kind, seed + number, chosen))
     return specs
@@ -323,10 +318,11 @@ def _user_combinations(extra: Mapping[str, list[int]], arguments: Mapping[str, l
     products = itertools.islice(itertools.product(*wanted.values()), _MAX_USER_COMBINATIONS)
     return [
         CaseSpec(
-            f"{USER_SHAPES}" + ",".join(f"{a}={s}" for a, s in zip(wanted, sizes, strict=True)),
-            "none",
+            "shapes: " + ",".join(f"{a}={s}" for a, s in zip(wanted, sizes, strict=True)),
+            Mask.NONE,
             seed,
             dict(zip(wanted, sizes, strict=True)),
+            origin=CaseOrigin.USER,
         )
         for sizes in products
     ]
@@ -340,7 +336,7 @@ def _distinct(specs: Iterable[CaseSpec], onnx_config: OnnxConfig) -> list[CaseSp
         try:
             shapes = tuple((name, array.shape) for name, array in spec.arrays(onnx_config).items())
         except ExportError:
-            if spec.id.startswith(USER_SHAPES):
+            if spec.origin is CaseOrigin.USER:
                 raise
             continue
         if (shapes, spec.padding) not in seen:

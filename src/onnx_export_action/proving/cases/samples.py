@@ -17,6 +17,7 @@ from onnx_export_action.loading.offline import offline
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.project.sample_files import Sample, read_samples
 from onnx_export_action.project.sentence_modules import config_folder
+from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.cases.builtin_samples import (
     BuiltinCase,
     audio_cases,
@@ -24,10 +25,11 @@ from onnx_export_action.proving.cases.builtin_samples import (
     image_cases,
     text_cases,
 )
-from onnx_export_action.proving.cases.grid import SAMPLES, Arrays, CaseSpec, GivenCase
+from onnx_export_action.proving.cases.grid import CaseSpec, GivenCase
 from onnx_export_action.proving.cases.media import image_array, sound_array
 from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.results import Mask
 
 _BATCH_SIZE = 8
 _MOST_TOKENS = 512
@@ -59,7 +61,7 @@ class SampleCases:
         """
         for number in range(0, len(samples), _BATCH_SIZE):
             batch = samples[number : number + _BATCH_SIZE]
-            spec = CaseSpec(f"samples {number + 1}-{number + len(batch)}", SAMPLES, self._job.options.seed)
+            spec = CaseSpec(f"samples {number + 1}-{number + len(batch)}", Mask.SAMPLES, self._job.options.seed)
             yield spec, self.arrays(batch), [sample.text or "" for sample in batch]
 
     def built_in(self) -> Iterator[GivenCase]:
@@ -73,7 +75,7 @@ class SampleCases:
             except Exception:  # noqa: S112 - a processor's own code decides what it raises, and for what
                 continue
             if all(array.size for name, array in arrays.items() if not name.startswith("past_key_values.")):
-                yield CaseSpec(case.id, SAMPLES, self._job.options.seed, is_extra=True), arrays, []
+                yield CaseSpec(case.id, Mask.SAMPLES, self._job.options.seed, is_extra=True), arrays, []
 
     def _fitting(self) -> Iterator[BuiltinCase]:
         try:

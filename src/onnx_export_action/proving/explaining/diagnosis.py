@@ -15,17 +15,14 @@ from typing import Any
 import numpy as np
 
 from onnx_export_action.onnx_config.axis_names import atomic_axes
-from onnx_export_action.proving.cases.grid import Arrays
-from onnx_export_action.proving.measures.metrics import valid_positions
+from onnx_export_action.proving.arrays import Arrays
+from onnx_export_action.proving.measures.positions import valid_positions
 from onnx_export_action.proving.measures.tolerance import Tolerance
-from onnx_export_action.proving.records import PADDING_COUNTS, CaseRecord, ComponentRecord
-from onnx_export_action.vocabulary.components import RUNTIMES
-from onnx_export_action.vocabulary.results import CaseResult, Cause, Verdict
+from onnx_export_action.proving.records import PADDING_COUNTS, CaseOrigin, CaseRecord, ComponentRecord
+from onnx_export_action.vocabulary.components import DECODER_WITH_PAST
+from onnx_export_action.vocabulary.results import STOPS, CaseProblem, CaseResult, Cause, Verdict
 
-_WRONG_SHAPE = " where PyTorch gives ("
-STOPPED = " stopped: "
 _CACHE = ("present.", "past_key_values.")
-_SHAPE_WORDS = ("shape", "dimension", "broadcast", "axis", "reshape")
 _LEAD = 0.2
 _SURE = 0.6
 _HIGH = 0.85  # of the largest token id
@@ -63,7 +60,7 @@ class Tried:
     @property
     def stopped(self) -> bool:
         """Whether the runtime gave an error."""
-        return (self.checked.message or "").startswith(tuple(f"{name}{STOPPED}" for name in RUNTIMES))
+        return self.checked.problem in STOPS
 
 
 @dataclass(frozen=True)
@@ -202,13 +199,13 @@ def _properties(tried: Sequence[Tried], failing: Sequence[Tried]) -> Iterator[_P
 
 
 def _branch_cause(name: str) -> Cause:
-    return Cause.PAST if name.endswith("with_past_model") else Cause.VALUES
+    return Cause.PAST if name == DECODER_WITH_PAST else Cause.VALUES
 
 
 def _size_properties(tried: Sequence[Tried], failing: Sequence[Tried]) -> Iterator[_Property]:
     # Axes before sums of them, such as all tokens, past and new.
     axes = sorted({axis for one in tried for axis in one.case.shape}, key=lambda axis: (len(atomic_axes(axis)), axis))
-    base = next((one for one in tried if one.case.id == "base"), tried[0])
+    base = next((one for one in tried if one.case.origin is CaseOrigin.BASE), tried[0])
     for axis in axes:
         sizes = [one.case.shape[axis] for one in failing if axis in one.case.shape]
         if not sizes:
@@ -283,7 +280,7 @@ def _has_empty_row(one: Tried) -> bool:
 
 def _wrong_shapes(tried: Sequence[Tried]) -> Diagnosis | None:
     failing = [one for one in tried if one.failed]
-    if not all(_WRONG_SHAPE in (one.checked.message or "") for one in failing):
+    if not all(one.checked.problem is CaseProblem.SHAPE for one in failing):
         return None
     found = _explaining_property(tried)
     if found is not None and found.cause is Cause.PAST:
@@ -295,8 +292,7 @@ def _wrong_shapes(tried: Sequence[Tried]) -> Diagnosis | None:
 def _stopping_everywhere(failing: Sequence[Tried]) -> Diagnosis | None:
     if not all(one.stopped for one in failing):
         return None
-    about_shapes = any(word in (one.checked.message or "").lower() for one in failing for word in _SHAPE_WORDS)
-    if about_shapes:
+    if any(one.checked.problem is CaseProblem.STOPPED_OVER_SIZES for one in failing):
         return Diagnosis(Cause.AXIS, "the runtime stops over sizes that do not fit: an axis is fixed inside the graph")
     return Diagnosis(Cause.FILE, "the runtime loads the file but cannot run it")
 

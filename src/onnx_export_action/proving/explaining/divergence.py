@@ -8,7 +8,6 @@ needs numpy and ONNX Runtime alone. Runs in a process of its own, after the verd
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -23,8 +22,9 @@ from safetensors.numpy import load_file
 from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.loading.model import load_model
 from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.proving.candidate.check import feeds_of, open_session
-from onnx_export_action.proving.cases.grid import EMPTY_ROW, SAMPLES, Arrays, CaseSpec, plan_cases
+from onnx_export_action.proving.arrays import Arrays
+from onnx_export_action.proving.candidate.session import Candidate, RuntimeStoppedError, open_session
+from onnx_export_action.proving.cases.grid import CaseSpec, plan_cases
 from onnx_export_action.proving.explaining.diagnosis import File, with_other_padding
 from onnx_export_action.proving.explaining.layers import (
     divergent_output,
@@ -33,7 +33,7 @@ from onnx_export_action.proving.explaining.layers import (
     output_errors,
 )
 from onnx_export_action.proving.explaining.weights import compare_weights
-from onnx_export_action.proving.measures.metrics import valid_positions
+from onnx_export_action.proving.measures.positions import valid_positions
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import (
     INPUT_PREFIX,
@@ -45,7 +45,7 @@ from onnx_export_action.proving.records import (
 from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
-from onnx_export_action.vocabulary.results import CaseResult, FileResult, LayerResult, Verdict
+from onnx_export_action.vocabulary.results import CaseResult, FileResult, LayerResult, Mask, Verdict
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 MOST_BYTES = 1_500_000_000
@@ -56,7 +56,14 @@ _MOST_LAYERS = 400
 _IF = "If"
 _TELLING_SIZE = 5
 _MOST_PADDED = 4
-_NODE_NAME = re.compile(r"Name:'(?P<name>[^']*)'")
+_PADDING_WORDS = {
+    Mask.NONE: "no padding",
+    Mask.LEFT: "left padding",
+    Mask.RIGHT: "right padding",
+    Mask.MIXED: "mixed padding",
+    Mask.SAMPLES: "a sample's padding",
+    Mask.EMPTY_ROW: "one row without a token",
+}
 
 
 def explain(
@@ -90,12 +97,11 @@ def explain(
         return Explanation(trigger=trigger)
     graph = onnx.load(file.path)
     weights = compare_weights(model, graph)
-    padding_counts = weights.words is None and _padding_counts(failing, references)
+    padding_counts = not weights.changed and _padding_counts(failing, references)
     layers, first = _layers(failing, graph, telling, quantised=file.variant != REFERENCE_VARIANT)
     return Explanation(
         trigger=trigger,
-        weights=weights.words,
-        foreign=weights.foreign,
+        weights=weights,
         padding_counts=padding_counts,
         layers=layers[:: max(1, -(-len(layers) // _MOST_LAYERS))],
         first_divergent_layer=first,
@@ -117,27 +123,34 @@ class _Failing:
         self.onnx_config = onnx_config
         self.module = FlatModel(model, onnx_config)
         self.record = record
-        self.stop = ""
-        self._records = records
-        self._session = open_session(file.path)
-        tolerances = {o.name: Tolerance(o.atol, o.rtol, "result", rms=o.rms_tolerance) for o in result.outputs}
+        self._candidate = Candidate(file.path, open_session(file.path), records)
+        tolerances = {
+            o.name: Tolerance(o.atol, o.rtol, o.tolerance_source, rms=o.rms_tolerance) for o in result.outputs
+        }
         self._judge = File(run=lambda _, inputs: self.outputs_of_file(inputs) or {}, tolerances=tolerances)
 
     def feeds(self, inputs: Arrays) -> Arrays:
-        return feeds_of(self._session, self._records, self.record, inputs)
+        """What to feed the file."""
+        return self._candidate.feeds(self.record, inputs)
 
     def outputs_of_model(self, inputs: Arrays) -> Arrays:
         results = run_flat(self.module, [torch.from_numpy(array) for array in inputs.values()])
         return {name: tensor.detach().numpy() for name, tensor in zip(self.record.outputs, results, strict=True)}
 
     def outputs_of_file(self, inputs: Arrays) -> Arrays | None:
-        """None where ONNX Runtime stops; ``stop`` says with which words."""
-        names = list(self.record.outputs)
+        """None where ONNX Runtime stops."""
         try:
-            return dict(zip(names, self._session.run(names, self.feeds(inputs)), strict=True))
-        except Exception as error:  # onnxruntime raises its own unexported classes
-            self.stop = str(error)
+            return self._candidate.run(self.record, inputs)
+        except RuntimeStoppedError:
             return None
+
+    def stops_at(self, inputs: Arrays) -> str | None:
+        """The node that ONNX Runtime stops at; None where it does not stop, or does not say where."""
+        try:
+            self._candidate.run(self.record, inputs)
+        except RuntimeStoppedError as stop:
+            return stop.node
+        return None
 
     def shows(self, spec: CaseSpec) -> bool:
         """Whether the file is wrong on this input; one that PyTorch itself does not take shows nothing."""
@@ -181,7 +194,7 @@ def _simplest_failing(records: Sequence[ComponentRecord], cases: Sequence[CaseRe
     """The component and case id of the smallest failing case; one that has no padding comes first, samples last."""
     named = [(record, case.id) for record in records for case in record.cases]
     failing = [
-        (checked.mask == SAMPLES, checked.mask != "none", sum(checked.shape.values()), number)
+        (checked.mask is Mask.SAMPLES, checked.mask is not Mask.NONE, sum(checked.shape.values()), number)
         for number, checked in enumerate(cases)
         if checked.verdict is not Verdict.PASS
     ]
@@ -194,8 +207,8 @@ def _simplest_failing(records: Sequence[ComponentRecord], cases: Sequence[CaseRe
 def _minimised(spec: CaseSpec, failing: _Failing) -> tuple[CaseSpec, str]:
     """Shrink one argument after the other, each as far as the rest allows, and say what is left."""
     until = time.perf_counter() + _SEARCH_SECONDS
-    plain = replace(spec, padding="none")
-    if spec.padding not in ("none", EMPTY_ROW) and failing.shows(plain):
+    plain = replace(spec, padding=Mask.NONE)
+    if spec.padding not in (Mask.NONE, Mask.EMPTY_ROW) and failing.shows(plain):
         spec = plain
     limits = failing.onnx_config.shape_limits()
     sizes = {**_traced_sizes(failing.onnx_config), **spec.shapes}
@@ -261,8 +274,7 @@ def _trigger_words(spec: CaseSpec, sizes: dict[str, int], passes: dict[str, int]
         f"{argument} {spec.shapes[argument]}" + (f" ({passes[argument]} passes)" if argument in passes else "")
         for argument in sizes
     ]
-    padding = "no padding" if spec.padding == "none" else f"{spec.padding} padding"
-    return ", ".join([*named, padding if spec.padding != EMPTY_ROW else "one row without a token"])
+    return ", ".join([*named, _PADDING_WORDS[spec.padding]])
 
 
 # --- padding ----------------------------------------------------------------------------------------------------------
@@ -270,7 +282,9 @@ def _trigger_words(spec: CaseSpec, sizes: dict[str, int], passes: dict[str, int]
 
 def _padding_counts(failing: _Failing, references: Path) -> bool:
     """Whether other content at padded positions moves what the file gives, and does not move what PyTorch gives."""
-    for case in [case for case in failing.record.cases if case.mask in ("left", "right", "mixed")][:_MOST_PADDED]:
+    for case in [case for case in failing.record.cases if case.mask in (Mask.LEFT, Mask.RIGHT, Mask.MIXED)][
+        :_MOST_PADDED
+    ]:
         inputs = failing.recorded_inputs(references, case.id)
         changed = with_other_padding(failing.record, inputs)
         if changed is not None and failing.moves(inputs, changed):
@@ -290,7 +304,7 @@ def _layers(
     """
     found = failing.outputs_of_file(inputs)
     if found is None:
-        return [], _module_of_node(failing)
+        return [], _module_of_node(failing, failing.stops_at(inputs))
     feeds = failing.feeds(inputs)
     branch = next((node for node in graph.graph.node if node.op_type == _IF), None)
     if branch is not None and branch.input[0] in feeds:
@@ -301,11 +315,10 @@ def _layers(
     return layers + outputs, first
 
 
-def _module_of_node(failing: _Failing) -> str | None:
+def _module_of_node(failing: _Failing, node: str | None) -> str | None:
     """The module that the failing node's name lies in: the tracer names nodes after modules."""
-    node = _NODE_NAME.search(failing.stop)
     modules = {name for name, _ in failing.module.named_modules()}
-    path = node["name"].strip("/").split("/")[:-1] if node else []
+    path = node.strip("/").split("/")[:-1] if node is not None else []
     while path:
         if ".".join(path) in modules:
             return ".".join(path).removeprefix("model.")

@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 import torch
 
-from onnx_export_action.proving.cases.grid import Arrays
+from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.traceable.calling import FlatModel
 from onnx_export_action.vocabulary.results import LayerResult
 

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
 
 from onnx_export_action.graphs.weightless import TRANSPOSED
+from onnx_export_action.proving.arrays import Array
+from onnx_export_action.proving.records import WeightFindings
 
-Array = np.ndarray[Any, Any]
-
-_NAMED = 3
+_FEW = 3
 _MOST_FOREIGN = 0.5
-
-
-@dataclass(frozen=True)
-class WeightFindings:
-    """``changed`` names weights that the file holds with other values; ``foreign`` says that most are such."""
-
-    changed: list[str]
-    foreign: bool
-
-    @property
-    def words(self) -> str | None:
-        """A sentence for the reader, None where nothing is wrong."""
-        if self.foreign:
-            return "the weights in the file are not those of the checkpoint: they belong to another model"
-        if not self.changed:
-            return None
-        more = f" and {len(self.changed) - _NAMED} more" if len(self.changed) > _NAMED else ""
-        return f"differs from the checkpoint: {', '.join(self.changed[:_NAMED])}{more}"
 
 
 def compare_weights(model: torch.nn.Module, graph: onnx.ModelProto) -> WeightFindings:
@@ -51,7 +31,7 @@ def compare_weights(model: torch.nn.Module, graph: onnx.ModelProto) -> WeightFin
         known += 1
         if not _same(onnx.numpy_helper.to_array(tensor), ours[name].numpy()):
             changed.append(name)
-    return WeightFindings(sorted(changed), len(changed) > max(_NAMED, _MOST_FOREIGN * known))
+    return WeightFindings(changed=sorted(changed), foreign=len(changed) > max(_FEW, _MOST_FOREIGN * known))
 
 
 def _model_name(name: str, ours: Mapping[str, object]) -> str | None:

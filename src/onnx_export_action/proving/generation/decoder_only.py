@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.proving.cases.grid import Arrays
+from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import GenerationRecord
 from onnx_export_action.vocabulary.jobs import Job

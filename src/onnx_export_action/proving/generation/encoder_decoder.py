@@ -14,7 +14,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.proving.cases.grid import Arrays, plan_cases
+from onnx_export_action.proving.arrays import Arrays
+from onnx_export_action.proving.cases.grid import plan_cases
 from onnx_export_action.proving.generation.decoder_only import (
     NEW_TOKENS,
     Generated,
@@ -25,6 +26,7 @@ from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import ComponentRecord, GenerationRecord
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.results import Mask
 
 ENCODER, DECODER, DECODER_WITH_PAST = (kind.value for kind in list(ComponentKind)[1:])
 _ENCODER_INPUT = "encoder:"
@@ -97,7 +99,7 @@ def _encoder_inputs(encoder: OnnxConfig, job: Job) -> Arrays:
     """A batch for the encoder: padded text; for sound and images, whose masks decoders read in other units, none."""
     specs = plan_cases(encoder, seed=job.options.seed)
     is_text = "input_ids" in encoder.inputs
-    chosen = next((spec for spec in specs if is_text or spec.padding == "none"), specs[0])
+    chosen = next((spec for spec in specs if is_text or spec.padding is Mask.NONE), specs[0])
     return chosen.arrays(encoder)
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from onnx_export_action.proving.arrays import Array
+from onnx_export_action.proving.measures.agreement import Agreement, agreement_of
 from onnx_export_action.proving.measures.tolerance import Tolerance
+from onnx_export_action.vocabulary.results import CaseProblem
 
-Array = np.ndarray[Any, Any]
 _QUANTILE_SAMPLE = 100_000
 _DOT_PIECE = 1024
-_BEST = 5
-_AGREEMENT_SAMPLE = 1_000_000
 _MOST_PLACES = 5
-_MAP_DIMENSIONS = 4
-# Below the first where others are above it; below the second in any case.
-_RULED_OUT, _LOWEST = -1e5, -1e30
 
 
 @dataclass(frozen=True)
@@ -33,22 +28,17 @@ class Element:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Rows of classes: in how many both sides choose the same, and which share of the five best is the same."""
+class OtherKind:
+    """An output of another shape or type than PyTorch's."""
 
-    rows: int
-    same_choice: int
-    same_five: float | None
-
-    @property
-    def argmax(self) -> float:
-        """Share of the rows whose largest element is the same."""
-        return self.same_choice / self.rows
+    problem: CaseProblem
+    expected: str
+    found: str
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One output in one case. ``margin`` above 1, a NaN mismatch or a ``problem`` is a failure.
+    """One output in one case. ``margin`` above 1, a NaN mismatch or an ``other_kind`` is a failure.
 
     ``element_margin`` is that of single values, ``margin`` also of their root mean square error ``rms_abs``. The
     ``worst`` element is the one with the largest margin; ``nan_places`` are the first places of those that mismatch.
@@ -58,7 +48,7 @@ class Comparison:
     max_abs: float
     rms_abs: float = 0.0
     element_margin: float = math.inf
-    problem: str | None = None
+    other_kind: OtherKind | None = None
     nan_mismatch: int = 0
     nan_places: tuple[tuple[int, ...], ...] = ()
     padded_max_abs: float | None = None
@@ -71,63 +61,18 @@ class Comparison:
     worst: Element | None = None
 
     @property
+    def problem(self) -> CaseProblem | None:
+        """In which way the output is wrong; None where it is right."""
+        if self.other_kind is not None:
+            return self.other_kind.problem
+        if self.nan_mismatch:
+            return CaseProblem.NOT_FINITE
+        return None if self.margin <= 1.0 else CaseProblem.VALUES
+
+    @property
     def passed(self) -> bool:
         """Whether the output is right."""
-        return self.problem is None and self.nan_mismatch == 0 and self.margin <= 1.0
-
-
-def valid_positions(
-    inputs: Mapping[str, Array], output: Array, axes: Mapping[int, str], input_axes: Mapping[str, Mapping[int, str]]
-) -> Array | None:
-    """Boolean array that broadcasts to ``output``, False at padded positions; None when nothing is padded.
-
-    An output's axis belongs to a mask when both carry the same name; the last positions of a mask over past and new
-    tokens belong to an axis of new tokens alone. A row that a mask rules out whole (of a multiple choice: an answer
-    without a token) is padding in every output.
-    """
-    for name, mask in inputs.items():
-        if not name.endswith("attention_mask") or mask.ndim < 2 or mask.all():  # noqa: PLR2004 - (batch, ..., length)
-            continue
-        *rows, length = range(mask.ndim)
-        names = input_axes.get(name, {})
-        places = {axis_name: axis for axis, axis_name in axes.items()}
-        if length not in names or any(names.get(row) not in places for row in rows):
-            continue
-        leading = [places[names[row]] for row in rows]
-        for axis, axis_name in axes.items():
-            if (
-                leading != rows
-                or axis in rows
-                or axis_name not in (names[length], names[length].split("+")[-1].strip())
-            ):
-                continue
-            valid = mask[..., -output.shape[axis] :] != 0
-            if valid.shape == (*output.shape[:length], output.shape[axis]):
-                shape = [1] * output.ndim
-                shape[:length], shape[axis] = output.shape[:length], output.shape[axis]
-                return valid.reshape(shape)
-        real_rows = np.asarray(mask.any(axis=-1))
-        if (
-            leading == sorted(leading)
-            and not real_rows.all()
-            and [output.shape[axis] for axis in leading] == list(real_rows.shape)
-        ):
-            shape = [1] * output.ndim
-            for axis in leading:
-                shape[axis] = output.shape[axis]
-            return real_rows.reshape(shape)
-    return None
-
-
-def ordinary_numbers(array: Array) -> Array:
-    """Finite elements that the model did not rule out with a large negative number, as a boolean array.
-
-    BigBird subtracts 1e6 from the logits of a question's tokens, OWL-ViT gives texts that are padding the lowest
-    number there is: the scale of an output is that of the others.
-    """
-    chosen: Array = np.isfinite(array) & (array > _LOWEST)
-    above = chosen & (array > _RULED_OUT)
-    return above if above.any() else chosen
+        return self.problem is None
 
 
 @dataclass(frozen=True)
@@ -205,10 +150,10 @@ class OutputMetrics:
 
     def add(self, reference: Array, candidate: Array, valid: Array | None, case: str = "") -> Comparison:
         """Compare one case's arrays; ``valid`` as :func:`valid_positions` gives it."""
-        problem = _difference_in_kind(reference, candidate)
-        if problem is not None:
+        other_kind = _other_kind(reference, candidate)
+        if other_kind is not None:
             self.margin = math.inf
-            return Comparison(math.inf, math.inf, problem=problem)
+            return Comparison(math.inf, math.inf, other_kind=other_kind)
         if reference.size == 0:
             return Comparison(0.0, 0.0)
         comparison = self._compared(_as_float(reference), _as_float(candidate), valid, case)
@@ -300,42 +245,6 @@ class OutputMetrics:
         return self._same_five / self._rows_of_five if self._rows_of_five else None
 
 
-def agreement_of(reference: Array, candidate: Array, valid: Array | None) -> Agreement | None:
-    """How often both sides choose the same class; None where there is nothing to choose from.
-
-    Classes are the last axis, or of maps, (batch, classes, height, width), the second. Where the classes themselves may
-    be padding, as the tokens of an answer's start, padding is never chosen. Of the rows of large vocabularies some are
-    looked at for the five best: as many as have a million elements.
-    """
-    class_axis = 1 if reference.ndim == _MAP_DIMENSIONS else -1
-    if reference.ndim < 2 or reference.size == 0 or reference.shape[class_axis] < 2:  # noqa: PLR2004
-        return None
-    ours, theirs = np.moveaxis(reference, class_axis, -1), np.moveaxis(candidate, class_axis, -1)
-    if valid is not None:
-        rows_and_classes = np.moveaxis(np.broadcast_to(valid, reference.shape), class_axis, -1)
-        if valid.shape[class_axis] == 1:
-            kept = rows_and_classes[..., 0]
-            ours, theirs = ours[kept], theirs[kept]
-        else:
-            ours, theirs = (np.where(rows_and_classes, array, -np.inf) for array in (ours, theirs))
-    ours, theirs = (array.reshape(-1, array.shape[-1]) for array in (ours, theirs))
-    if len(ours) == 0:
-        return None
-    same_choice = int((ours.argmax(axis=-1) == theirs.argmax(axis=-1)).sum())
-    return Agreement(len(ours), same_choice, _same_five(ours, theirs))
-
-
-def _same_five(ours: Array, theirs: Array) -> float | None:
-    classes = ours.shape[1]
-    if classes <= _BEST:
-        return None
-    step = max(1, ours.size // _AGREEMENT_SAMPLE)
-    chosen = [np.zeros(array[::step].shape, bool) for array in (ours, theirs)]
-    for marks, array in zip(chosen, (ours[::step], theirs[::step]), strict=True):
-        np.put_along_axis(marks, np.argpartition(array, classes - _BEST, axis=-1)[:, -_BEST:], values=True, axis=-1)
-    return float((chosen[0] & chosen[1]).sum() / (_BEST * len(chosen[0])))
-
-
 def _larger(known: float | None, new: float | None) -> float | None:
     return new if known is None else known if new is None else max(known, new)
 
@@ -349,11 +258,11 @@ def _padded_error(reference: Array, candidate: Array, valid: Array | None) -> fl
     return float(finite.max(initial=0.0))
 
 
-def _difference_in_kind(reference: Array, candidate: Array) -> str | None:
+def _other_kind(reference: Array, candidate: Array) -> OtherKind | None:
     if reference.shape != candidate.shape:
-        return f"shape {tuple(candidate.shape)} where PyTorch gives {tuple(reference.shape)}"
+        return OtherKind(CaseProblem.SHAPE, str(tuple(reference.shape)), str(tuple(candidate.shape)))
     if reference.dtype.kind != candidate.dtype.kind:
-        return f"dtype {candidate.dtype} where PyTorch gives {reference.dtype}"
+        return OtherKind(CaseProblem.DTYPE, str(reference.dtype), str(candidate.dtype))
     return None
 
 

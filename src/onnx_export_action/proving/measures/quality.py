@@ -2,18 +2,20 @@
 
 An fp32 file is judged element by element. The error of a coarser one is noise, so its size over all elements counts:
 the signal to noise ratio in decibels (SQNR). What the precision itself costs was measured in PyTorch
-(:mod:`onnx_export_action.proving.precision.precision`); a file may lose little more than that, and never all that is
+(:mod:`onnx_export_action.proving.precision.cost`); a file may lose little more than that, and never all that is
 useful.
 """
 
 from __future__ import annotations
 
+import enum
 import math
+from dataclasses import dataclass
 
 from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL, Tolerance
 from onnx_export_action.proving.records import OutputRecord, PrecisionCost
 from onnx_export_action.vocabulary.options import OutputTolerance
-from onnx_export_action.vocabulary.results import OutputResult, QualityResult
+from onnx_export_action.vocabulary.results import OutputResult, QualityResult, ToleranceSource
 from onnx_export_action.vocabulary.variants import VARIANTS
 
 # The largest of many errors varies more than their mean: measured up to 1.5 times PyTorch's.
@@ -26,14 +28,14 @@ def element_tolerance(variant: str, declared: OutputTolerance, exact: Tolerance,
         return _declared_or(exact, declared)
     cost = record.costs.get(variant)
     if cost is not None:
-        largest, source = _ELEMENT_FACTOR * cost.max_abs, "calibrated"
+        largest, source = _ELEMENT_FACTOR * cost.max_abs, ToleranceSource.CALIBRATED
     else:
         noise = record.root_mean_square * 10 ** (-(VARIANTS[variant].least_db or 0.0) / 20)
-        largest, source = 2 * _ELEMENT_FACTOR * noise, "default"
+        largest, source = 2 * _ELEMENT_FACTOR * noise, ToleranceSource.DEFAULT
     return Tolerance(
         atol=exact.atol + largest if declared.atol is None else declared.atol,
         rtol=DEFAULT_RTOL if declared.rtol is None else declared.rtol,
-        source=source if declared.atol is None else "declared",
+        source=source if declared.atol is None else ToleranceSource.DECLARED,
     )
 
 
@@ -41,14 +43,14 @@ def _declared_or(exact: Tolerance, declared: OutputTolerance) -> Tolerance:
     if declared.atol is None and declared.rtol is None:
         return exact
     atol = exact.atol if declared.atol is None else declared.atol
-    return Tolerance(atol, exact.rtol if declared.rtol is None else declared.rtol, "declared")
+    return Tolerance(atol, exact.rtol if declared.rtol is None else declared.rtol, ToleranceSource.DECLARED)
 
 
 def token_tolerance(variant: str, tolerance: Tolerance) -> Tolerance:
     """Within this, two logits of a variant are a tie."""
     if VARIANTS[variant].exact:
         return tolerance
-    scale = _TOKEN_FACTOR / _ELEMENT_FACTOR if tolerance.source == "calibrated" else 1.0
+    scale = _TOKEN_FACTOR / _ELEMENT_FACTOR if tolerance.source is ToleranceSource.CALIBRATED else 1.0
     return Tolerance(tolerance.atol * scale, tolerance.rtol, tolerance.source)
 
 
@@ -58,12 +60,13 @@ def demands(variant: str, declared: OutputTolerance, exact: Tolerance, record: O
     Where the precision costs as good as nothing, the noise that an fp32 file may have (``exact``) is allowed beside it.
     """
     cost = _in_decibels(record.costs.get(variant), record.root_mean_square)
-    least, source = declared.sqnr_db, "declared"
+    least, source = declared.sqnr_db, ToleranceSource.DECLARED
     row = VARIANTS[variant]
     if least is None and row.least_db is not None:
         noisy = _in_decibels(record.costs.get(variant), record.root_mean_square, exact.rms or 0.0)
         calibrated = -math.inf if noisy is None else noisy - row.slack_db
-        least, source = max((row.least_db, "default"), (calibrated, "calibrated"))
+        least = max(row.least_db, calibrated)
+        source = ToleranceSource.CALIBRATED if calibrated >= row.least_db else ToleranceSource.DEFAULT
     if least is None and declared.cosine is None and declared.agreement is None:
         return None
     return QualityResult(
@@ -82,20 +85,39 @@ def _in_decibels(cost: PrecisionCost | None, root_mean_square: float, rounding: 
     return 20.0 * math.log10(root_mean_square / math.hypot(cost.root_mean_square, rounding))
 
 
-def shortfall(output: OutputResult) -> str | None:
-    """In which respect the output does not meet its demands; None where it does."""
+class Measure(enum.Enum):
+    """What of an output is kept."""
+
+    SQNR_DB = enum.auto()
+    COSINE = enum.auto()
+    AGREEMENT = enum.auto()
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A demand that an output does not meet: what was found and what is wanted, in the measure's unit.
+
+    ``source`` is where the demand comes from, ``cost_db`` what PyTorch keeps when it rounds alike.
+    """
+
+    measure: Measure
+    found: float
+    wanted: float
+    source: ToleranceSource
+    cost_db: float | None
+
+
+def shortfall(output: OutputResult) -> Shortfall | None:
+    """The first demand that the output does not meet; None where it meets all."""
     wanted = output.quality
     if wanted is None:
         return None
-    if wanted.min_sqnr_db is not None and output.sqnr_db is not None and output.sqnr_db < wanted.min_sqnr_db:
-        known = "" if wanted.cost_db is None else f"; PyTorch, rounded alike, keeps {wanted.cost_db:.1f} dB"
-        return (
-            f"{output.name} keeps {output.sqnr_db:.1f} dB of signal over noise, {wanted.min_sqnr_db:.1f} dB are needed"
-            f" ({wanted.source}{known})"
-        )
-    if wanted.min_cosine is not None and output.cosine is not None and output.cosine < wanted.min_cosine:
-        return f"the cosine of {output.name} is {output.cosine:.6f}, {wanted.min_cosine:g} is needed"
-    agreement = output.argmax_agreement
-    if wanted.min_agreement is not None and agreement is not None and agreement < wanted.min_agreement:
-        return f"{output.name} chooses the same in {agreement:.2%} of the rows, {wanted.min_agreement:.2%} are needed"
+    demanded = (
+        (Measure.SQNR_DB, output.sqnr_db, wanted.min_sqnr_db),
+        (Measure.COSINE, output.cosine, wanted.min_cosine),
+        (Measure.AGREEMENT, output.argmax_agreement, wanted.min_agreement),
+    )
+    for measure, found, least in demanded:
+        if least is not None and found is not None and found < least:
+            return Shortfall(measure, found, least, wanted.source, wanted.cost_db)
     return None

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from onnx_export_action.proving.arrays import Array
 
 # In standard deviations of the candidates' scores: a hundred times what float32 loses in a network of some depth.
 _ROUNDING = 1e-4

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_export_action.proving.cases.grid import Arrays
-from onnx_export_action.proving.measures.metrics import Array, agreement_of, valid_positions
+from onnx_export_action.proving.arrays import Array, Arrays
+from onnx_export_action.proving.measures.agreement import agreement_of
+from onnx_export_action.proving.measures.positions import valid_positions
 from onnx_export_action.proving.measures.similarity import embeddings
 from onnx_export_action.proving.records import ComponentRecord
 from onnx_export_action.vocabulary.results import TaskMetricResult

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from onnx_export_action.proving.records import NoiseRecord, OutputRecord
 from onnx_export_action.vocabulary.options import OutputTolerance
+from onnx_export_action.vocabulary.results import ToleranceSource
 
 DEFAULT_RTOL = 1e-4
 """Relative half of the default: float32 has 24 bits (6e-8); depth and the order of sums cost about three decimals."""
@@ -39,7 +40,7 @@ class Tolerance:
 
     atol: float
     rtol: float
-    source: str
+    source: ToleranceSource
     rms: float | None = None
     noise: float | None = None
     multiple: float | None = None
@@ -52,10 +53,10 @@ class Tolerance:
 def tolerance_of(declared: OutputTolerance, record: OutputRecord) -> Tolerance:
     """Tolerance of one output: what is declared holds; a declared ``atol`` alone is not widened by any ``rtol``."""
     if declared.atol is not None:
-        return Tolerance(declared.atol, 0.0 if declared.rtol is None else declared.rtol, "declared")
+        return Tolerance(declared.atol, 0.0 if declared.rtol is None else declared.rtol, ToleranceSource.DECLARED)
     default = default_tolerance(record)
     if declared.rtol is not None:
-        return Tolerance(default.atol, declared.rtol, "declared")
+        return Tolerance(default.atol, declared.rtol, ToleranceSource.DECLARED)
     return calibrated_tolerance(record) or default
 
 
@@ -65,7 +66,7 @@ def default_tolerance(record: OutputRecord) -> Tolerance:
     Rounding errors of float32 grow with the size of the numbers that are summed, not of their sum. So the absolute
     tolerance holds for outputs of size one and grows with the output's root mean square above that.
     """
-    return Tolerance(record.class_atol * max(1.0, record.root_mean_square), DEFAULT_RTOL, "default")
+    return Tolerance(record.class_atol * max(1.0, record.root_mean_square), DEFAULT_RTOL, ToleranceSource.DEFAULT)
 
 
 def calibrated_tolerance(record: OutputRecord) -> Tolerance | None:
@@ -80,7 +81,7 @@ def calibrated_tolerance(record: OutputRecord) -> Tolerance | None:
     return Tolerance(
         atol=max(multiple * noise.max_abs, floor),
         rtol=ROUNDING_RTOL,
-        source="calibrated",
+        source=ToleranceSource.CALIBRATED,
         rms=max(rms_multiple * noise.root_mean_square, rms_floor),
         noise=noise.max_abs,
         multiple=multiple,

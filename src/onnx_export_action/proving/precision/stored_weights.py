@@ -7,35 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 
+from onnx_export_action.proving.arrays import Array
 from onnx_export_action.proving.precision.normal_float import NF4_LEVELS
 from onnx_export_action.vocabulary.variants import MASK_FILL
 
-Array = np.ndarray[Any, Any]
 # How far a number may be off, in steps between two levels: half a step where both ends are levels, a whole one where
 # the largest number or the zero has no level of its own. For NormalFloat in sizes of the block: half its widest gap.
 _STEPS, _NORMAL_FLOAT = 1.05, 0.16
 _FLOAT16_RELATIVE, _FLOAT16_LEAST = 2.0**-10, 6e-8
 _BOUNDLESS = 1e30  # numbers beyond it mean infinity
 _BFLOAT16_RELATIVE = 2.0**-7
-_MOST_NAMES = 3
 
 
-def misstored_weights(variant: Path, exact: Path) -> str | None:
-    """What the ``variant`` stores otherwise than the fp32 file ``exact``; None where every weight is right."""
+def misstored_weights(variant: Path, exact: Path) -> list[str]:
+    """Names of the weights that the ``variant`` stores otherwise than the fp32 file ``exact``."""
     stored = {tensor.name: tensor for tensor in onnx.load(variant).graph.initializer}
-    wrong = []
-    for tensor in onnx.load(exact).graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT and not all(_fitting(tensor, stored)):
-            wrong.append(tensor.name)
-    if not wrong:
-        return None
-    more = f" and {len(wrong) - _MOST_NAMES} more" if len(wrong) > _MOST_NAMES else ""
-    return f"it stores {', '.join(wrong[:_MOST_NAMES])}{more} otherwise than {exact.name} does"
+    return [
+        tensor.name
+        for tensor in onnx.load(exact).graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT and not all(_fitting(tensor, stored))
+    ]
 
 
 def _fitting(tensor: onnx.TensorProto, stored: dict[str, onnx.TensorProto]) -> Iterator[bool]:

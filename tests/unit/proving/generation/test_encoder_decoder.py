@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from onnx_export_action.proving.cases.grid import Arrays
+from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.generation.decoder_only import GreedyChoices
 from onnx_export_action.proving.generation.encoder_decoder import check_generation_from_encoder
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import ComponentRecord, GenerationRecord
+from onnx_export_action.vocabulary.results import ToleranceSource
 
 VOCABULARY = 11
 STEPS = 6
 PAST = "past_key_values.0.decoder.key"
-TOLERANCE = Tolerance(1e-4, 1e-4, "default")
+TOLERANCE = Tolerance(1e-4, 1e-4, ToleranceSource.DEFAULT)
 
 
 def following(read: int, seen: int, hidden: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

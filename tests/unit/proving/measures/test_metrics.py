@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from onnx_export_action.proving.measures.metrics import OutputMetrics, valid_positions
+from onnx_export_action.proving.measures.metrics import OtherKind, OutputMetrics
+from onnx_export_action.proving.measures.positions import valid_positions
 from onnx_export_action.proving.measures.tolerance import Tolerance
+from onnx_export_action.vocabulary.results import CaseProblem, ToleranceSource
 
-TOLERANCE = Tolerance(atol=1e-3, rtol=1e-2, source="declared")
+TOLERANCE = Tolerance(atol=1e-3, rtol=1e-2, source=ToleranceSource.DECLARED)
 
 
 def metrics(*, counts_argmax: bool = False) -> OutputMetrics:
@@ -34,17 +36,18 @@ def test_an_element_just_beyond_its_tolerance_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("candidate", "words"),
+    ("candidate", "other"),
     [
-        (np.zeros((2, 4), np.float32), "shape (2, 4) where PyTorch gives (2, 3)"),
-        (np.zeros((1, 3), np.float32), "shape"),
-        (np.zeros((2, 3), np.int64), "dtype int64"),
+        (np.zeros((2, 4), np.float32), OtherKind(CaseProblem.SHAPE, "(2, 3)", "(2, 4)")),
+        (np.zeros((1, 3), np.float32), OtherKind(CaseProblem.SHAPE, "(2, 3)", "(1, 3)")),
+        (np.zeros((2, 3), np.int64), OtherKind(CaseProblem.DTYPE, "float32", "int64")),
     ],
 )
-def test_another_shape_or_kind_of_number_is_no_match(candidate: np.ndarray, words: str) -> None:
+def test_another_shape_or_kind_of_number_is_no_match(candidate: np.ndarray, other: OtherKind) -> None:
     comparison = metrics().add(np.zeros((2, 3), np.float32), candidate, None)
     assert not comparison.passed
-    assert words in (comparison.problem or "")
+    assert comparison.other_kind == other
+    assert comparison.problem is other.problem
     assert math.isinf(comparison.margin)
 
 
@@ -194,7 +197,7 @@ def test_the_five_best_agree_whatever_their_order() -> None:
 
 
 def test_an_error_in_all_values_fails_though_each_is_within_its_own_tolerance() -> None:
-    tolerance = Tolerance(atol=1e-3, rtol=0.0, source="calibrated", rms=1e-4)
+    tolerance = Tolerance(atol=1e-3, rtol=0.0, source=ToleranceSource.CALIBRATED, rms=1e-4)
     reference = np.zeros((1, 100), np.float32)
     comparison = OutputMetrics(tolerance, counts_argmax=False).add(reference, reference + np.float32(2e-4), None)
     assert comparison.element_margin == pytest.approx(0.2, rel=1e-3)

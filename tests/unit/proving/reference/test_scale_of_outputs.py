@@ -50,7 +50,7 @@ class Model(torch.nn.Module):
 
 def logits_of(compute: Any, folder: Path, config_class: type[OnnxConfig] = Scores) -> Any:
     from onnx_export_action.proving.cases.grid import plan_cases
-    from onnx_export_action.proving.reference.running import component_reference
+    from onnx_export_action.proving.reference.recording import component_reference
 
     config = config_class(text_config())
     cases = [(spec, spec.arrays(config), []) for spec in plan_cases(config, seed=0)]

@@ -19,7 +19,8 @@ from torch.overrides import TorchFunctionMode
 from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.loading.model import load_model
 from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.proving.cases.grid import SAMPLES, Arrays, CaseSpec, GivenCase, axis_sizes, plan_cases
+from onnx_export_action.proving.arrays import Arrays
+from onnx_export_action.proving.cases.grid import CaseSpec, GivenCase, axis_sizes, plan_cases
 from onnx_export_action.proving.cases.samples import sample_cases, vocabulary
 from onnx_export_action.proving.generation.decoder_only import can_generate, generate_reference
 from onnx_export_action.proving.generation.encoder_decoder import (
@@ -27,10 +28,10 @@ from onnx_export_action.proving.generation.encoder_decoder import (
     can_generate_from_encoder,
     generate_from_encoder,
 )
-from onnx_export_action.proving.measures.metrics import ordinary_numbers, valid_positions
+from onnx_export_action.proving.measures.positions import ordinary_numbers, valid_positions
 from onnx_export_action.proving.measures.ranking import choice_is_certain, ranked
 from onnx_export_action.proving.measures.task_metrics import SPEECH
-from onnx_export_action.proving.precision.precision import measure_costs
+from onnx_export_action.proving.precision.cost import measure_costs
 from onnx_export_action.proving.records import (
     INPUT_PREFIX,
     OUTPUT_PREFIX,
@@ -46,7 +47,7 @@ from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
-from onnx_export_action.vocabulary.results import Stage
+from onnx_export_action.vocabulary.results import Mask, Stage
 from onnx_export_action.vocabulary.variants import VARIANTS
 
 _MOST_ATTEMPTS, _SEED_STEP = 8, 1000
@@ -132,7 +133,17 @@ def component_reference(
         file = f"{name}.{number}.safetensors"
         _save(folder / file, inputs, results, ranking)
         shape = axis_sizes(onnx_config.inputs, inputs) | axis_sizes(onnx_config.outputs, results)
-        cases.append(CaseRecord(id=spec.id, file=file, mask=spec.padding, shape=shape, varied=spec.varied, texts=texts))
+        cases.append(
+            CaseRecord(
+                id=spec.id,
+                file=file,
+                mask=spec.padding,
+                shape=shape,
+                origin=spec.origin,
+                varied=spec.varied,
+                texts=texts,
+            )
+        )
     for output, record in outputs.items():
         record.root_mean_square, record.spread = statistics[output].root_mean_square, statistics[output].spread
     calibration = calibrate(module, onnx_config, cases, folder)
@@ -206,7 +217,7 @@ def _run_where_choice_is_certain(
         if scores is None:
             return inputs, results, {}
         ranking = ranked(scores, queries)
-        if choice_is_certain(ranking, queries) or attempt == _MOST_ATTEMPTS or spec.padding == SAMPLES:
+        if choice_is_certain(ranking, queries) or attempt == _MOST_ATTEMPTS or spec.padding is Mask.SAMPLES:
             break
         inputs = replace(spec, seed=spec.seed + _SEED_STEP * attempt).arrays(onnx_config)
     return inputs, results, {RANKING: ranking}

@@ -14,8 +14,8 @@ import torch
 from safetensors.numpy import load_file
 
 from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.proving.cases.grid import Arrays
-from onnx_export_action.proving.measures.metrics import Array, ordinary_numbers, valid_positions
+from onnx_export_action.proving.arrays import Array, Arrays
+from onnx_export_action.proving.measures.positions import ordinary_numbers, valid_positions
 from onnx_export_action.proving.measures.ranking import in_expected_order
 from onnx_export_action.proving.precision.simulation import Convolutions, SimulatedPrecision
 from onnx_export_action.proving.records import (
