@@ -33,6 +33,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tools.house_report
 
 # Workflows, the examples among them, action metadata and the Dockerfile; needs Node.js besides Python.
 lint-workflows: .lint/installed

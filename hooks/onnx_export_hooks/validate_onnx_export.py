@@ -22,7 +22,8 @@ from onnx_export_hooks.findings import Finding, finding, from_problem
 from onnx_export_hooks.repository import Repository
 from onnx_export_hooks.rules import VALIDATE_HOOK
 
-RUN = "from onnx_export_action.entrypoints.start import main; main()"
+# -P: nothing is imported from the working directory, which is the repository that is checked.
+ONNX_EXPORT = (sys.executable, "-P", "-m", "onnx_export_action")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,8 +64,7 @@ def _run(targets: list[Target], settings_path: Path, folder: Path, options: argp
         call.append("--trust-remote-code")
     # The report is not ours to print: our stdout carries findings alone. Progress goes to stderr as it comes.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-P", "-c", RUN, *call]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=False)
+    done = subprocess.run([*ONNX_EXPORT, *call], stdout=subprocess.DEVNULL, env=environment, check=False)
     if done.returncode == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     for target in targets:

@@ -20,8 +20,8 @@ ROW = """
     Variant(
         name="w16",
         suffix="_w16",
-        maker=f"{_MAKERS}.half_weights:make_w16",
-        imitation=f"{_IMITATIONS}.half_weights:w16",
+        maker="half_weights:make_w16",
+        imitation="half_weights:w16",
         least_db=30.0,
         other_names=("weights16",),
     ),

@@ -38,7 +38,7 @@ from onnx_export_action.vocabulary.components import (
     TORCHSCRIPT_SUFFIX,
     components_of_file,
 )
-from onnx_export_action.vocabulary.errors import ExportError, load_error
+from onnx_export_action.vocabulary.errors import ExportError, disk_hint, load_error
 from onnx_export_action.vocabulary.jobs import TORCHSCRIPT, Job
 from onnx_export_action.vocabulary.manifest import FileRecord, OnnxFileRecord
 from onnx_export_action.vocabulary.outcomes import ExportOutcome, installed_packages
@@ -74,7 +74,7 @@ def export_target(job: Job, folder: Path, engine: str) -> ExportOutcome:
         raise ExportError(
             f"cannot write to {job.destination.parent}: {error.strerror or error}",
             stage=Stage.EXPORT,
-            hint="free some space on that disk" if error.errno == 28 else None,  # noqa: PLR2004 - ENOSPC
+            hint=disk_hint(error),
         ) from error
     return ExportOutcome(
         files=exporter.files,
@@ -87,7 +87,7 @@ def export_target(job: Job, folder: Path, engine: str) -> ExportOutcome:
 
 
 def _import_seconds() -> dict[str, float]:
-    warm = sys.modules.get("onnx_export_action.pipeline.warm_imports")
+    warm = sys.modules.get("onnx_export_action.exporting.warm_imports")
     return {} if warm is None else {"imports": warm.SECONDS}
 
 

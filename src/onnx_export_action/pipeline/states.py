@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TypeAlias
 from onnx_export_action.pipeline.workers import Workers
 from onnx_export_action.project.manifest import Fingerprint
 from onnx_export_action.proving.records import CandidateFile
-from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.errors import ExportError, disk_hint
 from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import (
@@ -95,7 +94,7 @@ def failure_of(error: ExportError | OSError) -> Failure:
     return Failure(
         stage=Stage.EXPORT,
         message=f"{place}{error.strerror or error}",
-        hint="free some space on that disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None,
+        hint=disk_hint(error),
     )
 
 

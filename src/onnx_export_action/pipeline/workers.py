@@ -35,6 +35,8 @@ Answer = TypeVar("Answer")
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_PRELOAD = ("onnx_export_action.exporting.warm_imports", "onnx_export_action.proving.reference.recording")
+
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
@@ -138,7 +140,7 @@ class Workers:
         self._warm: BaseContext = self._fresh
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._warm = multiprocessing.get_context("forkserver")
-            forkserver.set_forkserver_preload(["onnx_export_action.pipeline.warm_imports", *preload])
+            forkserver.set_forkserver_preload([*_PRELOAD, *preload])
             try:
                 with _starting():
                     forkserver.ensure_running()  # its imports start now; the first warm worker waits for them
@@ -217,6 +219,7 @@ def _serve(connection: Connection, name: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # stdout carries the command's answer alone
+    gc.freeze()  # collections do not touch (and thereby copy) pages of what was imported before the fork
     gc.enable()
     module, _, attribute = name.partition(":")
     function = getattr(importlib.import_module(module), attribute)

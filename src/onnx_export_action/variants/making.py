@@ -40,7 +40,7 @@ def make_variant(path: Path, variant: str, kept: Iterable[str] = ()) -> Weightle
     if row.maker is None:
         message = f"{variant} files are exported, not made from others"
         raise ValueError(message)
-    make: Maker = pkgutil.resolve_name(row.maker)
+    make: Maker = pkgutil.resolve_name(f"onnx_export_action.variants.{row.maker}")
     try:
         with _quiet():
             made = make(Fp32File(path, tuple(kept)), row)

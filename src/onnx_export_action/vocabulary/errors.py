@@ -11,6 +11,11 @@ from onnx_export_action.vocabulary.results import Failure, Stage
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+def disk_hint(error: OSError) -> str | None:
+    """What to do about a disk that takes no more; None where it is something else."""
+    return "free some space on that disk" if error.errno in DISK_FULL else None
+
+
 class ExportError(Exception):
     """Something the user can act on: what was wrong and what to do.
 
@@ -49,5 +54,5 @@ def load_error(message: str, hint: str | None = None) -> ExportError:
 
 def write_error(place: Path | str, error: OSError) -> ExportError:
     """A result or a report could not be written to ``place``; what it tells is not wrong for that."""
-    hint = "free some space on that disk" if error.errno in DISK_FULL else None
-    return ExportError(f"{place} cannot be written: {error.strerror or error}", stage=Stage.WRITE, hint=hint)
+    message = f"{place} cannot be written: {error.strerror or error}"
+    return ExportError(message, stage=Stage.WRITE, hint=disk_hint(error))

@@ -20,8 +20,6 @@ The lowest float16 (-65504) plus a score of -16 is minus infinity, and a row of 
 WEIGHT_ELEMENTS = 1024
 """Initializers from this size on are weights; smaller ones stay in the graph and as they are."""
 
-_MAKERS = "onnx_export_action.variants"
-_IMITATIONS = "onnx_export_action.proving.precision"
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
 _PRODUCTS_AND_TABLES = _PRODUCTS | {"Conv", "ConvTranspose", "Gather"}
 _QUANTISING_CALLS = (
@@ -82,8 +80,8 @@ _ROWS = (
     Variant(
         name="fp16",
         suffix="_fp16",
-        maker=f"{_MAKERS}.float16:make_fp16",
-        imitation=f"{_IMITATIONS}.sixteen_bits:fp16",
+        maker="float16:make_fp16",
+        imitation="sixteen_bits:fp16",
         least_db=30.0,
         slack_db=9.0,
         other_names=("float16", "half"),
@@ -91,8 +89,8 @@ _ROWS = (
     Variant(
         name="bf16",
         suffix="_bf16",
-        maker=f"{_MAKERS}.bfloat16:make_bf16",
-        imitation=f"{_IMITATIONS}.sixteen_bits:bf16",
+        maker="bfloat16:make_bf16",
+        imitation="sixteen_bits:bf16",
         least_db=20.0,
         in_transformers_js=False,
         other_names=("bfloat16",),
@@ -100,8 +98,8 @@ _ROWS = (
     Variant(
         name="int8",
         suffix="_int8",
-        maker=f"{_MAKERS}.eight_bits:make_int8",
-        imitation=f"{_IMITATIONS}.eight_bits:int8",
+        maker="eight_bits:make_int8",
+        imitation="eight_bits:int8",
         least_db=9.0,
         quantised=_PRODUCTS_AND_TABLES,
         other_names=("qint8",),
@@ -109,8 +107,8 @@ _ROWS = (
     Variant(
         name="uint8",
         suffix="_uint8",
-        maker=f"{_MAKERS}.eight_bits:make_uint8",
-        imitation=f"{_IMITATIONS}.eight_bits:uint8",
+        maker="eight_bits:make_uint8",
+        imitation="eight_bits:uint8",
         least_db=9.0,
         quantised=_PRODUCTS_AND_TABLES,
         other_names=("quint8",),
@@ -118,8 +116,8 @@ _ROWS = (
     Variant(
         name="q8",
         suffix="_quantized",
-        maker=f"{_MAKERS}.eight_bits:make_q8",
-        imitation=f"{_IMITATIONS}.eight_bits:q8",
+        maker="eight_bits:make_q8",
+        imitation="eight_bits:q8",
         least_db=9.0,
         quantised=_PRODUCTS_AND_TABLES,
         other_names=("quantized", "8bit", "dynamic"),
@@ -128,8 +126,8 @@ _ROWS = (
     Variant(
         name="q4",
         suffix="_q4",
-        maker=f"{_MAKERS}.four_bits:make_q4",
-        imitation=f"{_IMITATIONS}.four_bits:q4",
+        maker="four_bits:make_q4",
+        imitation="four_bits:q4",
         least_db=6.0,
         block_size=32,
         quantised=_PRODUCTS,
@@ -138,8 +136,8 @@ _ROWS = (
     Variant(
         name="q4f16",
         suffix="_q4f16",
-        maker=f"{_MAKERS}.four_bits:make_q4f16",
-        imitation=f"{_IMITATIONS}.four_bits:q4f16",
+        maker="four_bits:make_q4f16",
+        imitation="four_bits:q4f16",
         least_db=6.0,
         block_size=32,
         quantised=_PRODUCTS,
@@ -147,8 +145,8 @@ _ROWS = (
     Variant(
         name="bnb4",
         suffix="_bnb4",
-        maker=f"{_MAKERS}.four_bits:make_bnb4",
-        imitation=f"{_IMITATIONS}.four_bits:bnb4",
+        maker="four_bits:make_bnb4",
+        imitation="four_bits:bnb4",
         least_db=6.0,
         block_size=64,
         quantised=_PRODUCTS,
@@ -157,7 +155,7 @@ _ROWS = (
     Variant(
         name="O1",
         suffix="_O1",
-        maker=f"{_MAKERS}.optimisation:make_o1",
+        maker="optimisation:make_o1",
         float32=True,
         rewritten=True,
         in_transformers_js=False,
@@ -166,7 +164,7 @@ _ROWS = (
     Variant(
         name="O2",
         suffix="_O2",
-        maker=f"{_MAKERS}.optimisation:make_o2",
+        maker="optimisation:make_o2",
         float32=True,
         rewritten=True,
         in_transformers_js=False,
@@ -175,8 +173,8 @@ _ROWS = (
     Variant(
         name="O3",
         suffix="_O3",
-        maker=f"{_MAKERS}.optimisation:make_o3",
-        imitation=f"{_IMITATIONS}.gelu:tanh_gelu",
+        maker="optimisation:make_o3",
+        imitation="gelu:tanh_gelu",
         least_db=30.0,
         float32=True,
         rewritten=True,
@@ -186,8 +184,8 @@ _ROWS = (
     Variant(
         name="O4",
         suffix="_O4",
-        maker=f"{_MAKERS}.optimisation:make_o4",
-        imitation=f"{_IMITATIONS}.gelu:tanh_gelu_in_float16",
+        maker="optimisation:make_o4",
+        imitation="gelu:tanh_gelu_in_float16",
         least_db=30.0,
         slack_db=9.0,
         rewritten=True,

@@ -44,9 +44,9 @@ def test_all_but_the_first_are_made_from_it() -> None:
 
 @pytest.mark.parametrize("row", [row for row in VARIANTS.values() if row.maker], ids=lambda row: row.name)
 def test_a_row_names_a_maker_and_an_imitation(row: Variant) -> None:
-    assert callable(pkgutil.resolve_name(str(row.maker)))
+    assert callable(pkgutil.resolve_name(f"onnx_export_action.variants.{row.maker}"))
     if row.imitation is not None:
-        assert callable(pkgutil.resolve_name(row.imitation))
+        assert callable(pkgutil.resolve_name(f"onnx_export_action.proving.precision.{row.imitation}"))
     assert row.exact == (row.least_db is None), "what is judged by its noise has a least signal over noise"
     assert not row.exact or row.float32
 

@@ -43,7 +43,7 @@ class SimulatedPrecision(TorchFunctionMode):
         self.convolves = convolves
         tensors = itertools.chain(model.parameters(), model.buffers())
         self._storages = {tensor.untyped_storage().data_ptr() for tensor in tensors}
-        self._round_call: Call = pkgutil.resolve_name(str(variant.imitation))
+        self._round_call: Call = pkgutil.resolve_name(f"onnx_export_action.proving.precision.{variant.imitation}")
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

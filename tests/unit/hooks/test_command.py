@@ -12,7 +12,7 @@ import pytest
 from onnx_export_hooks.check_model_config import HOOK
 from onnx_export_hooks.command import findings_of
 from onnx_export_hooks.rules import MODEL_HOOK, RULES, rules_of
-from tests.unit.hooks.test_corpus import LIGHT_HOOKS, hook_main
+from tests.unit.hooks.test_rules import LIGHT_HOOKS, hook_main
 
 model_config = hook_main(MODEL_HOOK)
 

@@ -10,7 +10,7 @@ import pytest
 from onnx_export_hooks.json_document import parse_json
 from onnx_export_hooks.model_config import ModelConfig
 from onnx_export_hooks.model_types import model_type
-from tests.unit.hooks.test_corpus import hook_main
+from tests.unit.hooks.test_rules import hook_main
 
 DEFAULTS = sorted((Path(__file__).parents[2] / "data" / "default_configurations").glob("*.json"))
 

@@ -1,7 +1,6 @@
 """Imported once by the fork server: what every export and reference process needs.
 
-The collector pauses while tens of thousands of objects that all live on are created: a sixth of the import time. Then
-they are frozen, so that collections in the forked processes do not touch (and thereby copy) their pages.
+The collector pauses while tens of thousands of objects that all live on are created: a sixth of the import time.
 """
 
 import atexit
@@ -18,10 +17,8 @@ import transformers  # noqa: E402
 import transformers.modeling_utils  # noqa: E402
 import transformers.models.auto.modeling_auto  # noqa: E402, F401
 
-import onnx_export_action.exporting.exporter  # noqa: E402
-import onnx_export_action.proving.reference.recording  # noqa: E402, F401
+import onnx_export_action.exporting.exporter  # noqa: E402, F401
 
-gc.freeze()
 SECONDS = time.perf_counter() - _started
 
 # The fork server ends after its command: tearing its modules down takes over a second, while a pipe that reads the

@@ -516,7 +516,7 @@ def test_a_decision_is_made_at_every_step(task: str) -> None:
 
 
 def test_the_readme_names_the_files_of_models_that_are_split() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    readme = (Path(__file__).parents[4] / "README.md").read_text()
     rows = dict(re.findall(r"^\| `(sam|speecht5|musicgen)` \| (.*) \|$", readme, re.MULTILINE))
     decoders = {"decoder_model", "decoder_with_past_model"}
     vocoder = speecht5_config(vocoder_config={"model_in_dim": 8})

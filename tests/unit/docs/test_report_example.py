@@ -1,6 +1,6 @@
 """The example in the documentation is what the report really says.
 
-To write it again: ``python -m tests.unit.report.test_example``.
+To write it again: ``python -m tests.unit.docs.test_report_example``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RESULTS = [ROOT / "tests" / "data" / "report" / f"{name}.json" for name in ("sen
 INTRODUCTION = """# What the report looks like
 
 This is the comment for a pull request with three targets, one of which is wrong: made from the results in
-`tests/data/report/` by `python -m tests.unit.report.test_example`.
+`tests/data/report/` by `python -m tests.unit.docs.test_report_example`.
 
 ---
 

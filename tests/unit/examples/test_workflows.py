@@ -17,7 +17,7 @@ from tools.write_action_yml import PAGE, action_yml, with_tables
 from onnx_export_action.entrypoints.command_line.cli import main
 from onnx_export_action.entrypoints.github.inputs import INPUTS, OUTPUTS
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 WORKFLOWS = sorted([*(ROOT / "examples/workflows").glob("*.yml"), *(ROOT / ".github/workflows").glob("*.yml")])
 ACTION = re.compile(r"org/onnx-export-action@v1|\./")
 PINNED = re.compile(r"[\w-]+/[\w./-]+@[0-9a-f]{40}")

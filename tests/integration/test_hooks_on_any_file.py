@@ -26,7 +26,7 @@ from tests.hooks_corpus.repository import (
     write_json,
     write_repository,
 )
-from tests.unit.hooks.test_corpus import LIGHT_HOOKS, hook_main
+from tests.unit.hooks.test_rules import LIGHT_HOOKS, hook_main
 
 FUZZ = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
