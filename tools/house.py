@@ -45,7 +45,7 @@ ROOMS = (
     Room(
         FACE,
         "the public names of the library, and `python -m onnx_export_action`",
-        ("entrypoints", "onnx_config", "vocabulary"),
+        ("entrypoints", "onnx_config", "vocabulary", "isolation"),
     ),
     Room(
         "entrypoints",
@@ -64,19 +64,20 @@ ROOMS = (
             "project",
             "onnx_config",
             "vocabulary",
+            "isolation",
         ),
         heavy_modules=("entrypoints.library",),
     ),
     Room(
         "hooks",
         "the hooks of pre-commit, one module a hook; rules are data",
-        ("graphs", "project", "onnx_config", "vocabulary"),
+        ("graphs", "project", "onnx_config", "vocabulary", "isolation"),
     ),
     Room(
         "pipeline",
         "planning, running, checking (one loop for `run` and `validate`), variants, publishing; the worker processes, "
         "staging and installing",
-        ("hub", "proving", "variants", "exporting", "loading", "project", "onnx_config", "vocabulary"),
+        ("hub", "proving", "variants", "exporting", "loading", "project", "onnx_config", "vocabulary", "isolation"),
     ),
     Room("hub", "what may be published, one commit, the model card", ("report", "project", "vocabulary")),
     Room(
@@ -135,7 +136,7 @@ ROOMS = (
     Room(
         "project",
         "`onnx-export.yaml`, samples, the plan of changes, manifests, folders of other libraries",
-        ("onnx_config", "vocabulary"),
+        ("onnx_config", "vocabulary", "isolation"),
     ),
     Room(
         "onnx_config",
@@ -145,6 +146,11 @@ ROOMS = (
     Room(
         "vocabulary",
         "the words that all rooms share: results, errors, options, the manifest's records, variants, names of files",
+        (),
+    ),
+    Room(
+        "isolation",
+        "what a process may import, find in its environment and start, whatever the working folder holds",
         (),
     ),
 )
