@@ -45,7 +45,7 @@ ROOMS = (
     Room(
         FACE,
         "the public names of the library, and `python -m onnx_export_action`",
-        ("entrypoints", "onnx_config", "vocabulary", "isolation"),
+        ("entrypoints", "onnx_config", "isolation", "vocabulary"),
     ),
     Room(
         "entrypoints",
@@ -63,21 +63,21 @@ ROOMS = (
             "graphs",
             "project",
             "onnx_config",
-            "vocabulary",
             "isolation",
+            "vocabulary",
         ),
         heavy_modules=("entrypoints.library",),
     ),
     Room(
         "hooks",
         "the hooks of pre-commit, one module a hook; rules are data",
-        ("graphs", "project", "onnx_config", "vocabulary", "isolation"),
+        ("graphs", "project", "onnx_config", "isolation", "vocabulary"),
     ),
     Room(
         "pipeline",
         "planning, running, checking (one loop for `run` and `validate`), variants, publishing; the worker processes, "
         "staging and installing",
-        ("hub", "proving", "variants", "exporting", "loading", "project", "onnx_config", "vocabulary", "isolation"),
+        ("hub", "proving", "variants", "exporting", "loading", "project", "onnx_config", "isolation", "vocabulary"),
     ),
     Room("hub", "what may be published, one commit, the model card", ("report", "project", "vocabulary")),
     Room(
@@ -136,7 +136,7 @@ ROOMS = (
     Room(
         "project",
         "`onnx-export.yaml`, samples, the plan of changes, manifests, folders of other libraries",
-        ("onnx_config", "vocabulary", "isolation"),
+        ("onnx_config", "isolation", "vocabulary"),
     ),
     Room(
         "onnx_config",
@@ -144,13 +144,13 @@ ROOMS = (
         ("vocabulary",),
     ),
     Room(
-        "vocabulary",
-        "the words that all rooms share: results, errors, options, the manifest's records, variants, names of files",
-        (),
-    ),
-    Room(
         "isolation",
         "what a process may import, find in its environment and start, whatever the working folder holds",
+        ("vocabulary",),
+    ),
+    Room(
+        "vocabulary",
+        "the words that all rooms share: results, errors, options, the manifest's records, variants, names of files",
         (),
     ),
 )
