@@ -37,7 +37,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-LFS_SUFFIXES = (".safetensors", ".bin", ".onnx", ".onnx_data", ".h5", ".msgpack", ".pt")
+LFS_SUFFIXES = (".safetensors", ".bin", ".onnx", ".onnx_data", ".onnx_data_1", ".h5", ".msgpack", ".pt")
 COMMIT_TIME = "2026-01-02T03:04:05.000Z"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from onnx_export_action.graphs.reader import Graph, OnnxError, OnnxFile, OnnxNode, Tensor, Value, read_onnx
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.external_data import model_of_piece
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, OnnxFileRecord, TensorRecord
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
@@ -23,7 +24,6 @@ DOMAINS = ("", "ai.onnx.ml", "com.microsoft")  # what ONNX Runtime has on every 
 MAX_PROTOBUF_BYTES = 2**31 - 1
 GITHUB_LIMIT_MIB = 100
 MAX_GRAPH_FINDINGS = 20
-_SUFFIXES = (".onnx", ".onnx_data")
 _START = (1, 1)  # a binary file has no lines
 
 
@@ -52,8 +52,8 @@ def _models_of(path: Path) -> list[Path]:
         return [path]
     if path.name == "manifest.json":
         return [model for folder in (path.parent, path.parent / "onnx") for model in sorted(folder.glob("*.onnx"))]
-    model = path.with_name(path.name.removesuffix("_data").removesuffix(".data"))
-    return [model] if model.suffix == ".onnx" and model.is_file() else []
+    model = model_of_piece(path)
+    return [model] if model is not None and model.is_file() else []
 
 
 class _Artifacts:
@@ -340,7 +340,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 HOOK = Hook(
     name=ONNX_HOOK,
     description="Check committed ONNX files: structure, operator sets, inputs and outputs, external data, hashes.",
-    accepts=lambda path: path.name.endswith(_SUFFIXES),
+    accepts=lambda path: path.suffix == ".onnx" or model_of_piece(path) is not None,
     check=check,
     add_options=_add_options,
 )

@@ -176,6 +176,12 @@ def _short_external_data(root: Path) -> None:
     (root / ONNX).with_name("model.onnx_data").write_bytes(b"short")
 
 
+def _second_piece_short(root: Path) -> None:
+    onnx.save(_external("model.onnx_data_1"), root / ONNX)
+    for name, content in (("model.onnx_data", b"long enough "), ("model.onnx_data_1", b"short")):
+        (root / ONNX).with_name(name).write_bytes(content)
+
+
 def _unlisted(root: Path) -> None:
     onnx.save(classifier(), (root / ONNX).with_name("model_quantized.onnx"))
 
@@ -556,6 +562,7 @@ MISTAKES = (
         "weights outside the folder", ONNX_HOOK, "onnx-external-data", ONNX, saved(lambda: _external("../../../secret"))
     ),
     Mistake("weights beside it cut short", ONNX_HOOK, "onnx-external-data", ONNX, _short_external_data),
+    Mistake("its second piece of weights cut short", ONNX_HOOK, "onnx-external-data", ONNX, _second_piece_short),
     Mistake("edited after the export", ONNX_HOOK, "onnx-hash", ONNX, saved(_short_weight)),
     Mistake("a pointer to another file", ONNX_HOOK, "onnx-hash", ONNX, written(ONNX, POINTER)),
     Mistake("above GitHub's limit", ONNX_HOOK, "onnx-size", ONNX, _huge),

@@ -181,7 +181,9 @@ class _Exporter:
     def _write(self, name: str, graph: WeightlessGraph, components: list[str], engine: str) -> None:
         started = time.perf_counter()
         sign(graph, task=self._job.task, model_type=self._job.model_type, engine=engine)
-        main, *external = write_graph(graph, self._file_folder / f"{name}.onnx")
+        main, *external = write_graph(
+            graph, self._file_folder / f"{name}.onnx", shard_bytes=self._job.options.shard_bytes
+        )
         self.files.append(
             OnnxFileRecord(
                 path=self._relative(main.path),

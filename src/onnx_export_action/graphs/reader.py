@@ -106,6 +106,13 @@ class OnnxFile(msgspec.Struct, frozen=True):
     functions: frozenset[tuple[str, str]]
 
 
+def external_locations(graph: Graph) -> list[str]:
+    """Where weights of the graph and of the graphs inside it lie, beside their file: each place once, as it says it."""
+    inner = [location for node in graph.nodes for held in node.graphs for location in external_locations(held)]
+    own = [tensor.external.get("location", "") for tensor in graph.weights if tensor.external is not None]
+    return list(dict.fromkeys([*own, *inner]))
+
+
 def read_onnx(path: Path) -> OnnxFile:
     """Read the structure of a model.
 

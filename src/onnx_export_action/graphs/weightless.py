@@ -18,7 +18,10 @@ from pathlib import Path
 import onnx
 import torch
 
+from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.external_data import MOST_PIECES, SHARD_BYTES, piece_path
 from onnx_export_action.vocabulary.manifest import FileRecord, TensorRecord
+from onnx_export_action.vocabulary.results import Stage
 
 PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
 """A protobuf message may not reach 2 GiB; a mebibyte is left for the graph's own growth in other tools."""
@@ -200,15 +203,21 @@ def _tensor_record(tensor_type: onnx.TypeProto.Tensor) -> TensorRecord:
     return TensorRecord(dtype=str(dtype), shape=[dim.dim_param or dim.dim_value for dim in tensor_type.shape.dim])
 
 
-def write_graph(graph: WeightlessGraph, path: Path) -> list[FileRecord]:
-    """Write ``path``, with its weights inside or, beyond the protobuf limit, in one ``<file>.onnx_data`` beside it."""
+def write_graph(graph: WeightlessGraph, path: Path, *, shard_bytes: int = SHARD_BYTES) -> list[FileRecord]:
+    """Write ``path``, with its weights inside or, where it would exceed ``shard_bytes``, in pieces beside it.
+
+    A piece exceeds them only where a single weight does.
+
+    Raises:
+        ExportError: there would be more pieces than clients fetch.
+    """
     if sys.byteorder != "little":
         message = "ONNX stores weights little-endian; this machine is big-endian"
         raise NotImplementedError(message)
     structure_bytes = graph.model.ByteSize()
-    if graph.nbytes + structure_bytes < PROTOBUF_LIMIT_BYTES:
+    if graph.nbytes + structure_bytes < min(shard_bytes, PROTOBUF_LIMIT_BYTES):
         return [_write_inline(graph.model, graph.weights, path)]
-    return _write_external(graph, path)
+    return _write_external(graph, path, shard_bytes)
 
 
 def _write_inline(model: onnx.ModelProto, weights: Mapping[str, Weight], path: Path) -> FileRecord:
@@ -251,23 +260,49 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def _write_external(graph: WeightlessGraph, path: Path) -> list[FileRecord]:
-    data_path = path.with_name(f"{path.name}_data")
+def _write_external(graph: WeightlessGraph, path: Path, shard_bytes: int) -> list[FileRecord]:
     inline = {name: weight for name, weight in graph.weights.items() if weight.nbytes <= _INLINE_LIMIT_BYTES}
+    pieces = _pieces({name: weight for name, weight in graph.weights.items() if name not in inline}, shard_bytes)
+    if len(pieces) > MOST_PIECES:
+        raise ExportError(
+            f"{path.name} would have its weights in {len(pieces)} files; clients fetch {MOST_PIECES} at most",
+            stage=Stage.EXPORT,
+            hint=f"raise shard_bytes: {sum(weight.nbytes for weight in graph.weights.values())} bytes are to be split",
+        )
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    with _HashingFile(data_path) as file:
-        for name, weight in graph.weights.items():
-            if name in inline:
-                continue
-            file.write(bytes(-file.bytes % _EXTERNAL_ALIGNMENT_BYTES))
-            tensor = weight.description(name)
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            for key, value in (("location", data_path.name), ("offset", file.bytes), ("length", weight.nbytes)):
-                tensor.external_data.add(key=key, value=str(value))
-            model.graph.initializer.append(tensor)
-            file.write(weight.read())
-    return [_write_inline(model, inline, path), file.written()]
+    written = []
+    for number, piece in enumerate(pieces):
+        with _HashingFile(piece_path(path, number)) as file:
+            for name, weight in piece.items():
+                file.write(bytes(-file.bytes % _EXTERNAL_ALIGNMENT_BYTES))
+                model.graph.initializer.append(_tensor_elsewhere(name, weight, file))
+                file.write(weight.read())
+        written.append(file.written())
+    return [_write_inline(model, inline, path), *written]
+
+
+def _pieces(weights: Mapping[str, Weight], shard_bytes: int) -> list[dict[str, Weight]]:
+    """The weights in their order, cut where a file of them would exceed ``shard_bytes``."""
+    pieces: list[dict[str, Weight]] = []
+    filled = shard_bytes
+    for name, weight in weights.items():
+        start = filled + -filled % _EXTERNAL_ALIGNMENT_BYTES
+        if start + weight.nbytes > shard_bytes:
+            pieces.append({})
+            start = 0
+        pieces[-1][name] = weight
+        filled = start + weight.nbytes
+    return pieces
+
+
+def _tensor_elsewhere(name: str, weight: Weight, file: _HashingFile) -> onnx.TensorProto:
+    """What the graph says of a weight that begins where ``file`` ends."""
+    tensor = weight.description(name)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", file.name), ("offset", file.bytes), ("length", weight.nbytes)):
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
 
 
 class _HashingFile:
@@ -275,6 +310,7 @@ class _HashingFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.name = path.name
         self._hash = hashlib.sha256()
         self.bytes = 0
 
@@ -291,7 +327,7 @@ class _HashingFile:
         self.bytes += len(data)
 
     def written(self) -> FileRecord:
-        return FileRecord(path=self._path.name, bytes=self.bytes, sha256=self._hash.hexdigest())
+        return FileRecord(path=self.name, bytes=self.bytes, sha256=self._hash.hexdigest())
 
 
 def graph_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

@@ -103,8 +103,7 @@ def _doubt(record: OnnxFileRecord, proof: FileResult | None) -> str | None:
         return "not all of its cases pass"
     if proof.sha256 != record.sha256:
         return "another file was proven under its name"
-    data = [file.sha256 for file in record.external_data]
-    if data != ([proof.external_sha256] if proof.external_sha256 else []):
+    if [piece.sha256 for piece in record.external_data] != proof.external_sha256:
         return "its weights were proven from another file"
     return None
 

@@ -97,7 +97,7 @@ class VariantMaking:
         return Made(records=records, files=found.files, account=found.account)
 
     def _written(self, variant: str, kept: list[str]) -> tuple[OnnxFileRecord, ...]:
-        self.worker.ask(self.staging, list(self.sources), variant, kept)
+        self.worker.ask(self.staging, list(self.sources), variant, kept, self.site.job.options.shard_bytes)
         return tuple(self.worker.answer())
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
+from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.results import FailOn
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS
 
@@ -157,6 +158,14 @@ def _target_keys() -> dict[str, Schema]:
             "uniqueItems": True,
             "items": {"enum": list(VARIANTS)},
             "default": [REFERENCE_VARIANT],
+        },
+        "shard_bytes": {
+            "description": "The largest file: beyond, weights lie in pieces beside the ONNX file. Browsers hold no "
+            "buffer of 2 GiB.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": SHARD_BYTES,
+            "default": SHARD_BYTES,
         },
         "high_precision": {
             "description": "What a variant leaves in float32: auto, or a list of operators and patterns of node names.",

@@ -131,7 +131,7 @@ class TargetReader:
         )
 
     def _options(self, fields: TargetFields, samples: Path | None) -> ExportOptions:
-        copied = ("weights", "opset", "engine")
+        copied = ("weights", "opset", "engine", "shard_bytes")
         return ExportOptions(
             samples=samples,
             variants=_variants(fields),

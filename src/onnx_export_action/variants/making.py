@@ -22,6 +22,7 @@ from onnx_export_action.graphs.separating import weightless
 from onnx_export_action.graphs.weightless import WeightlessGraph, set_metadata, write_graph
 from onnx_export_action.variants.source import Fp32File
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.external_data import SHARD_BYTES, pieces_beside
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
 from onnx_export_action.vocabulary.results import Stage
 from onnx_export_action.vocabulary.variants import VARIANTS, Variant, variant_path
@@ -53,9 +54,15 @@ def make_variant(path: Path, variant: str, kept: Iterable[str] = ()) -> Weightle
 
 
 def write_variants(
-    folder: Path, files: Sequence[OnnxFileRecord], variant: str, kept: Sequence[str]
+    folder: Path,
+    files: Sequence[OnnxFileRecord],
+    variant: str,
+    kept: Sequence[str],
+    shard_bytes: int = SHARD_BYTES,
 ) -> list[OnnxFileRecord]:
     """Write the ``variant`` of every fp32 file of the artifact ``folder`` beside it, and describe them.
+
+    No file is larger than ``shard_bytes``, as of :func:`write_graph`.
 
     Raises:
         ExportError: one of them cannot be made; what was written of the variant is removed again.
@@ -66,11 +73,11 @@ def write_variants(
         for file in files:
             graph = _variant_of(folder, file, variant, kept, graphs)
             graphs[file.components[0] if len(file.components) == 1 else ""] = graph
-            written.append(_write(folder, file, variant, graph))
+            written.append(_write(folder, file, variant, graph, shard_bytes))
     except BaseException:
         for file in files:
             path = folder / variant_path(file.path, variant)
-            for left in (path, path.with_name(f"{path.name}_data")):
+            for left in (path, *pieces_beside(path)):
                 left.unlink(missing_ok=True)
         raise
     return written
@@ -85,13 +92,15 @@ def _variant_of(
     return merge_decoders(graphs[first], graphs[second])
 
 
-def _write(folder: Path, file: OnnxFileRecord, variant: str, graph: WeightlessGraph) -> OnnxFileRecord:
+def _write(
+    folder: Path, file: OnnxFileRecord, variant: str, graph: WeightlessGraph, shard_bytes: int
+) -> OnnxFileRecord:
     metadata = {prop.key: prop.value for prop in onnx.load(folder / file.path, load_external_data=False).metadata_props}
     set_metadata(graph.model, metadata | {"variant": variant})
     graph.model.producer_name = "onnx-export-action"
     graph.model.producer_version = VERSION
     path = variant_path(file.path, variant)
-    main, *external = write_graph(graph, folder / path)
+    main, *external = write_graph(graph, folder / path, shard_bytes=shard_bytes)
     return msgspec.structs.replace(
         file,
         path=path,

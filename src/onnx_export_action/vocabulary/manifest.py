@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from onnx_export_action.vocabulary.external_data import MOST_PIECES
 from onnx_export_action.vocabulary.version import VERSION
 
 MANIFEST_NAME = "manifest.json"
@@ -68,7 +69,7 @@ class OnnxFileRecord(FileRecord):
     """An ONNX file, or a TorchScript file (engine ``torchscript``, opset 0).
 
     ``components`` names what it computes: two for a merged decoder. ``engine`` and ``opset`` are what wrote this very
-    file; ``external_data`` holds its weights beyond 2 GB.
+    file; ``external_data`` are the pieces of its weights, in their order, where they do not lie in the file itself.
     """
 
     components: Annotated[list[Text], msgspec.Meta(min_length=1, max_length=16)]
@@ -77,7 +78,7 @@ class OnnxFileRecord(FileRecord):
     opset: Annotated[int, msgspec.Meta(ge=0)]
     inputs: Annotated[dict[Text, TensorRecord], msgspec.Meta(max_length=10_000)]
     outputs: Annotated[dict[Text, TensorRecord], msgspec.Meta(max_length=10_000)]
-    external_data: Annotated[list[FileRecord], msgspec.Meta(max_length=16)] = []
+    external_data: Annotated[list[FileRecord], msgspec.Meta(max_length=MOST_PIECES)] = []
 
 
 class Manifest(_Struct, kw_only=True):

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from onnx_export_action.vocabulary.declarations import Declaration
+from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 
@@ -48,8 +49,8 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a target, a command's options and a job have in common, from the first reading to the last stage.
 
     ``shapes`` is by axis name; ``samples`` is a file or folder of real inputs. ``high_precision`` holds by variant the
-    nodes that stay in float32, or ``auto`` alone. ``flat_layout`` puts the files at the top of the artifact folder, as
-    the legacy call did.
+    nodes that stay in float32, or ``auto`` alone. No file is larger than ``shard_bytes``: beyond, its weights lie in
+    pieces beside it. ``flat_layout`` puts the files at the top of the artifact folder, as the legacy call did.
     """
 
     weights: str = "load"
@@ -62,5 +63,6 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: Tolerances = Tolerances()
     high_precision: dict[str, list[str]] = {}
     latency: LatencyBounds | None = None
+    shard_bytes: int = SHARD_BYTES
     declaration: Declaration = Declaration()
     flat_layout: bool = False

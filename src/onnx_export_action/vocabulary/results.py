@@ -323,7 +323,7 @@ class LatencyResult(_Struct):
 class FileResult(_Struct):
     """One ONNX file: what it is and whether it computes what PyTorch computes.
 
-    ``external_sha256`` is of the weights beside it, which a file beyond 2 GB has; ``bytes`` counts both.
+    ``external_sha256`` is of each piece of the weights beside it, which a large file has; ``bytes`` counts all.
     ``call_ms`` is the median of one call of a small batch, of targets with variants, to compare these with each other.
     ``operators`` counts the nodes of each operator.
     """
@@ -335,7 +335,7 @@ class FileResult(_Struct):
     engine: str
     opset: int
     verdict: Verdict
-    external_sha256: str | None = None
+    external_sha256: list[str] = []
     operators: dict[str, int] = {}
     inputs: list[InputResult] = []
     axes: list[AxisResult] = []

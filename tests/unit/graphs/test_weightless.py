@@ -12,7 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from onnx_export_action.graphs import weightless as graph_module
+from onnx_export_action.graphs.reader import external_locations, read_onnx
 from onnx_export_action.graphs.weightless import (
     Weight,
     WeightlessGraph,
@@ -21,6 +21,7 @@ from onnx_export_action.graphs.weightless import (
     name_axes,
     write_graph,
 )
+from onnx_export_action.vocabulary.errors import ExportError
 
 
 class Tied(torch.nn.Module):
@@ -107,12 +108,13 @@ def test_axes_carry_their_declared_names_and_the_rest_are_fixed(graph: Weightles
     assert session.get_outputs()[0].shape == ["batch_size", "sequence_length", 300]
 
 
-def test_beyond_the_protobuf_limit_weights_go_to_one_file_beside_it(
-    graph: WeightlessGraph, module: Tied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_beyond_its_largest_size_a_file_has_its_weights_in_one_file_beside_it(
+    graph: WeightlessGraph, module: Tied, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(graph_module, "PROTOBUF_LIMIT_BYTES", 10_000)
     path = tmp_path / "model.onnx"
-    main, external = write_graph(graph, path)
+    size = graph.nbytes + 10_000
+    assert len(write_graph(graph, path, shard_bytes=size)) == 1
+    main, external = write_graph(graph, path, shard_bytes=graph.nbytes)
 
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.onnx", "model.onnx_data"]
     assert main.bytes < 5_000
@@ -120,6 +122,43 @@ def test_beyond_the_protobuf_limit_weights_go_to_one_file_beside_it(
     onnx.checker.check_model(str(path), full_check=True)
     ids = np.array([[5, 299], [1, 2]])
     np.testing.assert_allclose(run(path, ids), expected(module, ids), rtol=1e-5, atol=1e-4)
+
+
+def test_weights_are_split_into_pieces_that_onnx_runtime_and_transformers_js_find(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    weights = {name: Weight(torch.full((1000,), value)) for name, value in (("a", 1.0), ("b", 10.0), ("c", 100.0))}
+    nodes = [helper.make_node("Sum", ["x", "a", "b", "c"], ["y"])]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1000]) for name in "xy")
+    graph = helper.make_graph(nodes, "sum", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    main, *pieces = write_graph(WeightlessGraph(model, weights), path, shard_bytes=4096 + 4000)
+
+    assert [piece.path for piece in pieces] == ["model.onnx_data", "model.onnx_data_1"]
+    assert [piece.bytes for piece in pieces] == [4096 + 4000, 4000]
+    for record in (main, *pieces):
+        content = (tmp_path / record.path).read_bytes()
+        assert (record.bytes, record.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"x": np.zeros(1000, np.float32)})[0], np.full(1000, 111.0))
+    assert external_locations(read_onnx(path).graph) == ["model.onnx_data", "model.onnx_data_1"]
+
+
+def test_a_weight_larger_than_a_piece_has_one_of_its_own(tmp_path: Path) -> None:
+    sizes = {"first": 1000, "large": 5000, "second": 1000, "third": 300}
+    weights = {name: Weight(torch.ones(size)) for name, size in sizes.items()}
+    model = helper.make_model(helper.make_graph([], "weights", [], []), opset_imports=[helper.make_opsetid("", 18)])
+    _, *pieces = write_graph(WeightlessGraph(model, weights), tmp_path / "model.onnx", shard_bytes=8192)
+    assert [piece.bytes for piece in pieces] == [4000, 20_000, 4096 + 1200]
+    read = onnx.load(tmp_path / "model.onnx")
+    assert {tensor.name: tensor.dims[0] for tensor in read.graph.initializer} == sizes
+
+
+def test_more_pieces_than_clients_fetch_are_refused_before_a_file_is_written(tmp_path: Path) -> None:
+    weights = {f"weight{number}": Weight(torch.ones(300)) for number in range(101)}
+    model = helper.make_model(helper.make_graph([], "weights", [], []), opset_imports=[helper.make_opsetid("", 18)])
+    with pytest.raises(ExportError, match="101 files"):
+        write_graph(WeightlessGraph(model, weights), tmp_path / "model.onnx", shard_bytes=1)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

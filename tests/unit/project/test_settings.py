@@ -98,6 +98,7 @@ def test_every_key_reaches_the_target(repository: Path) -> None:
         "q8": {"logits": OutputTolerance(sqnr_db=12, cosine=0.9, agreement=1)},
     }
     assert options.variants == ("fp32", "fp16", "q8")
+    assert options.shard_bytes == 500_000_000
     assert options.high_precision == {"fp16": ["auto"], "q8": ["Gather", "/classifier/*"]}
     assert sentiment.output == repository / "build/sentiment"
     assert (generator.folder, generator.revision) == (None, "refs/pr/1")

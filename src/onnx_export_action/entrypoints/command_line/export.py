@@ -12,6 +12,7 @@ from onnx_export_action.entrypoints.command_line.exits import finish, reproduce
 from onnx_export_action.entrypoints.command_line.options import model_options, request_for
 from onnx_export_action.entrypoints.progress import progress_display
 from onnx_export_action.pipeline.installing import require_writable_file
+from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.results import ExitCode
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_meant
 
@@ -58,6 +59,14 @@ class VariantName(click.Choice[str]):
     show_default=True,
     help="File format.",
 )
+@click.option(
+    "--shard-bytes",
+    type=click.IntRange(1, SHARD_BYTES),
+    default=SHARD_BYTES,
+    show_default=True,
+    metavar="BYTES",
+    help="The largest file: beyond, weights lie in pieces beside the ONNX file.",
+)
 @click.option("--no-validate", is_flag=True, help="Write the files without proving them.")
 def export(
     model: str,
@@ -67,6 +76,7 @@ def export(
     variants: tuple[str, ...],
     high_precision: tuple[str, ...],
     file_format: str,
+    shard_bytes: int,
     no_validate: bool,
     **options: Any,
 ) -> ExitCode:
@@ -75,7 +85,7 @@ def export(
     from onnx_export_action.vocabulary.jobs import TORCHSCRIPT
 
     if file_format == TORCHSCRIPT:
-        _require_defaults("engine", "opset", "variants")
+        _require_defaults("engine", "opset", "variants", "shard_bytes")
         engine = TORCHSCRIPT
     result_json = options.pop("result_json")
     if no_validate and result_json is not None:
@@ -90,6 +100,7 @@ def export(
         opset=opset,
         engine=engine,
         variants=tuple(dict.fromkeys(variants)),
+        shard_bytes=shard_bytes,
         high_precision=_kept_nodes(high_precision, variants),
     )
     with progress_display() as progress:

@@ -55,12 +55,12 @@ def check_file(declared: Tolerances, file: CandidateFile, reference_folder: Path
     facts, sha256 = graph_facts(file.path), _sha256(file.path)
     reader = ReferenceReader(reference_folder)
     findings = _changed(file, sha256) or _findings(declared, file, facts, reader)
-    external = _external(file.path)
+    external = _external(file.path, facts)
     result = FileResult(
         path=file.name,
-        bytes=_size(file.path),
+        bytes=sum(path.stat().st_size for path in (file.path, *external)),
         sha256=sha256,
-        external_sha256=_sha256(external) if external.is_file() else None,
+        external_sha256=[_sha256(path) for path in external],
         variant=file.variant,
         engine=file.engine,
         opset=file.opset or facts.opset,
@@ -214,14 +214,10 @@ def _milliseconds(candidate: Candidate, cases: Sequence[CaseResult], references:
     return 1000 * statistics.median(seconds)
 
 
-def _size(path: Path) -> int:
-    external = _external(path)
-    return path.stat().st_size + (external.stat().st_size if external.is_file() else 0)
-
-
-def _external(path: Path) -> Path:
-    """Where the weights of a file beyond 2 GB lie."""
-    return path.with_name(f"{path.name}_data")
+def _external(path: Path, facts: GraphFacts) -> list[Path]:
+    """The files beside ``path`` that it reads weights from, as far as they are there."""
+    found = (path.parent / location for location in facts.external_data if location == Path(location).name)
+    return [file for file in found if file.is_file()]
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnx_export_action.graphs.reader import Graph, OnnxError, OnnxNode, Value, read_onnx
+from onnx_export_action.graphs.reader import Graph, OnnxError, OnnxNode, Value, external_locations, read_onnx
 from onnx_export_action.graphs.torchscript_signature import read_signature
 from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX
 
@@ -21,7 +21,10 @@ _DROPOUT_TRAINING_INPUT = 2
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """``operators`` counts nodes by operator, with its domain where that is not ONNX's own."""
+    """``operators`` counts nodes by operator, with its domain where that is not ONNX's own.
+
+    ``external_data`` are the places that the file gives for weights beside it.
+    """
 
     opset: int = 0
     operators: dict[str, int] = field(default_factory=dict)
@@ -29,6 +32,7 @@ class GraphFacts:
     active_dropouts: list[str] = field(default_factory=list)
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
+    external_data: list[str] = field(default_factory=list)
 
 
 def graph_facts(path: Path) -> GraphFacts:
@@ -48,6 +52,7 @@ def graph_facts(path: Path) -> GraphFacts:
         active_dropouts=_active_dropouts(path, nodes),
         inputs=[value for value in file.graph.inputs if value.name not in weights],
         outputs=file.graph.outputs,
+        external_data=external_locations(file.graph),
     )
 
 
