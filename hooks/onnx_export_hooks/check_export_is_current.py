@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from onnx_export_action.project.lfs import content_sha256
 from onnx_export_action.project.sentence_modules import MODULES_NAME, config_folder, module_folders
 from onnx_export_action.project.targets import Target
 from onnx_export_action.project.weight_names import weight_paths
@@ -14,7 +15,6 @@ from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
 from onnx_export_hooks.exporting import same_task
 from onnx_export_hooks.findings import Finding, finding
-from onnx_export_hooks.lfs import content_sha256
 from onnx_export_hooks.repository import Repository, manifest_in
 from onnx_export_hooks.rules import CURRENT_HOOK
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from onnx_export_action.graphs.reader import Graph, OnnxError, OnnxFile, OnnxNode, Tensor, Value, read_onnx
+from onnx_export_action.project.lfs import Pointer, content_sha256, read_pointer
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.external_data import model_of_piece
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, OnnxFileRecord, TensorRecord
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
-from onnx_export_hooks.lfs import Pointer, content_sha256, pointer_findings, read_pointer
+from onnx_export_hooks.lfs import pointer_findings
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository, is_lfs_managed, manifest_in
 from onnx_export_hooks.rules import ONNX_HOOK
 

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from onnx_export_action.project.lfs import read_pointer
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.json_document import JsonDocument, read_json
-from onnx_export_hooks.lfs import pointer_findings, read_pointer
+from onnx_export_hooks.lfs import pointer_findings
 from onnx_export_hooks.model_config import ModelConfig
 from onnx_export_hooks.model_folder import CONFIG_NAME, ModelFolder
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from onnx_export_action.project.lfs import read_pointer
 from onnx_export_hooks.json_document import JsonDocument, read_json
-from onnx_export_hooks.lfs import read_pointer
 from onnx_export_hooks.model_config import ModelConfig, is_whole, read_model_config
 from onnx_export_hooks.safetensors_header import HeaderError, TensorHeader, read_header
 

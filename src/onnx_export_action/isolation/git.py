@@ -50,13 +50,13 @@ class Git:
         self.root = root
         self._folder = root if folder is None else folder
 
-    def ask(self, *arguments: str) -> bytes:
-        """What a command answers.
+    def ask(self, *arguments: str, given: bytes = b"") -> bytes:
+        """What a command answers to what it is ``given`` on its stdin.
 
         Raises:
             ExportError: it failed, git is not there, or it took too long.
         """
-        finished = self._run(arguments)
+        finished = self._run(arguments, given)
         if finished.returncode != 0:
             said = finished.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             command = next(word for word in arguments if not word.startswith("-"))
@@ -95,7 +95,7 @@ class Git:
                 yield f"--config-env=filter.{name}.{key}={_NOTHING}"
             yield f"--config-env=filter.{name}.required={_FALSE}"
 
-    def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, arguments: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         searched = searched_folders(os.environ)
         program = shutil.which("git", path=searched.get("PATH", os.defpath))
         if program is None:
@@ -105,7 +105,7 @@ class Git:
         try:
             return subprocess.run(
                 [program, *place, *_SAFE, *arguments],
-                stdin=subprocess.DEVNULL,
+                input=given,
                 capture_output=True,
                 check=False,
                 env={**environment, **searched, **_ENVIRONMENT},

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from onnx_export_action.loading.confinement import require_confined
+from onnx_export_action.project.lfs import POINTER_START
 from onnx_export_action.project.other_libraries import as_model_config
 from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, stays_inside
 from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
 from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
 from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
 
-_LFS_POINTER_START = b"version https://git-lfs.github.com/spec/v1"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _MAX_CONFIG_BYTES = 16 * 2**20
 _LENGTH_BYTES = 8
@@ -275,8 +275,8 @@ def _require_whole(path: Path) -> None:
     """Refuse what cannot be loaded before seconds are spent on importing what would load it."""
     try:
         with path.open("rb") as file:
-            start = file.read(len(_LFS_POINTER_START))
-            if start == _LFS_POINTER_START:
+            start = file.read(len(POINTER_START))
+            if start == POINTER_START:
                 raise load_error(
                     f"{path} is a Git LFS pointer, not the weights",
                     "run `git lfs pull`, or set `lfs: true` on actions/checkout",

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.isolation.git import Git
 from onnx_export_action.project.document import Node, Plain, read_document
+from onnx_export_action.project.git_repository import GitRepository
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.settings_schema import OWN_KEYS
-from onnx_export_action.project.targets import repository_of
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_action.vocabulary.results import TargetResult
@@ -94,7 +93,7 @@ def plan_changes(
     Raises:
         ExportError: ``config`` is in no git repository, or ``since`` names no commit of it.
     """
-    repository = _Repository(config)
+    repository = GitRepository(config)
     if not repository.has(since):
         if _FULL_HASH.fullmatch(since):
             note = f"everything is exported: this clone does not have {since[:12]} (checkout with fetch-depth: 0)"
@@ -105,7 +104,7 @@ def plan_changes(
     base = repository.base(since)
     before, now = _sections(repository.file_at(base, config)), _sections(config.read_bytes())
     changed = repository.changed_files(base)
-    everywhere = repository.changed_pins(base, changed)
+    everywhere = _changed_pins(repository, base, changed)
     results = {result.target: result for result in base_results}
     planned = []
     for target in targets:
@@ -127,7 +126,7 @@ def changed_since_commit(config: Path) -> list[str]:
     Raises:
         ExportError: ``config`` is in no git repository.
     """
-    return _Repository(config).uncommitted()
+    return GitRepository(config).uncommitted()
 
 
 def _section_reasons(before: dict[str, Plain] | None, now: dict[str, Plain] | None, name: str) -> list[str]:
@@ -146,7 +145,7 @@ def _differs(old: Plain, new: Plain) -> bool:
     return msgspec.json.encode(old, order="sorted") != msgspec.json.encode(new, order="sorted")
 
 
-def _file_reasons(repository: _Repository, target: Target, changed: Sequence[str]) -> list[str]:
+def _file_reasons(repository: GitRepository, target: Target, changed: Sequence[str]) -> list[str]:
     places = [repository.relative(path) for path in _sources(target, repository.root)]
     found = [path for path in changed if any(_touches(path, place) for place in places)]
     # What earlier exports wrote is no source, also when a model's folder is the whole repository.
@@ -223,57 +222,17 @@ def _sections(content: bytes | None) -> dict[str, Plain] | None:
     return {str(section.get("name")): section for section in sections}
 
 
-class _Repository:
-    """The git repository of a file, read by plumbing commands."""
-
-    def __init__(self, config: Path) -> None:
-        self.root = repository_of(config)
-        if not (self.root / ".git").exists():
-            raise plan_error(f"{config} is in no git repository", "without one there is nothing to compare with")
-        self._git = Git(self.root)
-
-    def relative(self, path: Path) -> str:
-        """``path`` as git names it; empty for the root."""
-        name = path.resolve().relative_to(self.root).as_posix()
-        return "" if name == "." else name
-
-    def has(self, name: str) -> bool:
-        """Whether ``name`` is a commit of this clone."""
-        return (
-            self._git.try_to_ask("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
-            is not None
-        )
-
-    def base(self, name: str) -> str:
-        """The commit where this branch left ``name``; ``name`` itself where the clone is too shallow to tell."""
-        commit = self._git.ask("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
-        common = self._git.try_to_ask("merge-base", commit, "HEAD")
-        return common.decode().strip() if common else commit
-
-    def file_at(self, commit: str, path: Path) -> bytes | None:
-        """Content of a file in a commit, None when it was not there."""
-        return self._git.try_to_ask("cat-file", "blob", f"{commit}:{self.relative(path)}")
-
-    def changed_files(self, commit: str) -> list[str]:
-        """Files of the working tree that differ from ``commit`` or are new, and those that are gone."""
-        untracked = self._git.names("ls-files", "-z", "--others", "--exclude-standard")
-        return sorted({*self._git.differing(commit), *untracked})
-
-    def uncommitted(self) -> list[str]:
-        """Files that git keeps and that differ from the newest commit."""
-        return self._git.differing("HEAD")
-
-    def changed_pins(self, commit: str, changed: Sequence[str]) -> list[str]:
-        """One reason for all targets when a line that pins a package which shapes an export changed."""
-        for name in changed:
-            if not _PIN_FILES.fullmatch(name):
-                continue
-            path = self.root / name
-            now = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-            window = _LOCK_WINDOW if name.endswith(".lock") else 1
-            if _pins(self.file_at(commit, path) or b"", window) != _pins(now, window):
-                return [f"the versions in {name} changed"]
-        return []
+def _changed_pins(repository: GitRepository, commit: str, changed: Sequence[str]) -> list[str]:
+    """One reason for all targets when a line that pins a package which shapes an export changed."""
+    for name in changed:
+        if not _PIN_FILES.fullmatch(name):
+            continue
+        path = repository.root / name
+        now = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        window = _LOCK_WINDOW if name.endswith(".lock") else 1
+        if _pins(repository.file_at(commit, path) or b"", window) != _pins(now, window):
+            return [f"the versions in {name} changed"]
+    return []
 
 
 def _pins(content: bytes, window: int) -> list[list[str]]:
