@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from onnx_export_action.exporting.engines import tracer
-from onnx_export_action.exporting.exporter import patched
-from onnx_export_action.graphs.weightless import write_graph
+from onnx_export_action.graphs.writing import write_graph
 from onnx_export_action.loading.calibrating import calibrate_batch_norms
 from onnx_export_action.loading.model import spread_random_weights
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
@@ -32,8 +31,7 @@ class Exported:
         self.config: OnnxConfig = TasksManager.get_exporter_config_constructor(model_type=model_type, task=task)(config)
         call = model_call(self.model, self.config, self.config.generate_dummy_inputs("pt"))
         calibrate_batch_norms(self.model, lambda: call.module(*call.dummy_inputs.values()))
-        with patched([], self.model):
-            write_graph(tracer.trace(call, opset=18), folder / "model.onnx")
+        write_graph(tracer.record(call, 18).graph, folder / "model.onnx")
         self.session = open_session(folder / "model.onnx")
 
     def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import AutoModel, LongformerConfig, LongformerModel
 
-from onnx_export_action.exporting.exporter import patched
 from onnx_export_action.loading.model import spread_random_weights
+from onnx_export_action.traceable import traced_as
+from onnx_export_action.vocabulary.engines import Engine
 from tests.architectures.tiny import tiny_config
 
 
@@ -40,7 +41,7 @@ def test_longformer_sees_the_same(longformer: LongformerModel, length: int, glob
     inputs["global_attention_mask"][2, length - global_tokens // 2 :] = 1
     with torch.inference_mode():
         expected = longformer(**inputs).last_hidden_state
-        with patched([], longformer):
+        with traced_as(Engine.TRACER, longformer):
             found = longformer(**inputs).last_hidden_state
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
@@ -74,6 +75,6 @@ def test_a_patched_model_computes_the_same(model_type: str, inputs: list[dict[st
     with torch.inference_mode():
         for case in inputs:
             expected = model(**case, **given)[0]
-            with patched([], model):
+            with traced_as(Engine.TRACER, model):
                 found = model(**case, **given)[0]
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

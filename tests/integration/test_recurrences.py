@@ -5,13 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnx_export_action.traceable.recurrences import (
-    gated_delta_rule,
-    rnn_scan,
-    rwkv_linear_attention,
-    selective_scan,
-    state_space_duality,
-)
+from onnx_export_action.traceable.models.text.recurrent_gemma import rnn_scan
+from onnx_export_action.traceable.models.text.rwkv import rwkv_linear_attention
+from onnx_export_action.traceable.recurrences import gated_delta_rule, selective_scan, state_space_duality
 from onnx_export_action.traceable.scanning import scan
 from tests.integration.test_symbolics import Inputs, assert_traced_right
 

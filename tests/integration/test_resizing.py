@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from onnx_export_action.traceable.resizing import resized_for_each
+from onnx_export_action.traceable.models.vision.siglip2 import resized_for_each
 from tests.integration.test_symbolics import assert_traced_right
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnx_export_action.exporting.engines.tracer import trace
-from onnx_export_action.graphs.weightless import write_graph
+from onnx_export_action.exporting.engines.tracer import record
+from onnx_export_action.graphs.writing import write_graph
 from onnx_export_action.proving.candidate.session import open_session
 from onnx_export_action.traceable.calling import ModelCall
 
@@ -27,7 +27,7 @@ def test_windows_of_an_axis_however_it_is_counted(axis: int, size: int, step: in
     path = tmp_path / "windows.onnx"
     axes = {"values": {0: "batch", 1: "length"}, "windows": {number: f"axis_{number}" for number in range(4)}}
     call = ModelCall(module, ["values"], ["windows"], {"values": torch.randn(2, 9, 5)}, axes)
-    write_graph(trace(call, opset=18), path)
+    write_graph(record(call, 18).graph, path)
     session = open_session(path)
     for shape in ((2, 9, 5), (1, 4, 5), (3, 17, 5)):
         values = torch.randn(shape)
@@ -46,7 +46,7 @@ def assert_traced_right(
     names = [f"input_{number}" for number in range(len(traced))]
     dynamic = {name: {axis: f"{name}_{axis}" for axis in axes} for name in names}
     call = ModelCall(module, names, ["output"], dict(zip(names, traced, strict=True)), dynamic)
-    write_graph(trace(call, opset=opset), path)
+    write_graph(record(call, opset).graph, path)
     session = open_session(path)
     for inputs in (traced, *others):
         (found,) = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})

@@ -16,8 +16,9 @@ import onnxruntime
 import pytest
 import torch
 
-from onnx_export_action.exporting.engines.torch_export import capture
-from onnx_export_action.graphs.weightless import WeightlessGraph, write_graph
+from onnx_export_action.exporting.engines.torch_export import record
+from onnx_export_action.graphs.weightless import WeightlessGraph
+from onnx_export_action.graphs.writing import write_graph
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.traceable.calling import ModelCall, model_call, run_flat
@@ -50,6 +51,10 @@ class Functional(torch.nn.Module):
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         outputs = self.function(*tensors)
         return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def captured(call: ModelCall, opset: int) -> WeightlessGraph:
+    return record(call, opset).graph
 
 
 def session_of(graph: WeightlessGraph, folder: Path) -> onnxruntime.InferenceSession:
@@ -89,7 +94,7 @@ def gpt2(checkpoint: CheckpointFactory) -> tuple[ModelCall, OnnxConfig]:
 
 @pytest.fixture(scope="module")
 def gpt2_graph(gpt2: tuple[ModelCall, OnnxConfig]) -> WeightlessGraph:
-    return capture(gpt2[0], opset=18)
+    return captured(gpt2[0], opset=18)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +191,7 @@ def test_a_mixture_of_experts(tmp_path: Path) -> None:
         return {"input_ids": torch.arange(batch * length).reshape(batch, length) * 7 % 60, "attention_mask": mask}
 
     call = call_of(Flat(), inputs(2, 6), {"logits": ROWS})
-    session = session_of(capture(call, opset=18), tmp_path)
+    session = session_of(captured(call, opset=18), tmp_path)
     for batch, length in ((1, 1), (3, 9), (2, 20)):
         assert_equal(session, call, inputs(batch, length))
 
@@ -203,7 +208,7 @@ def test_inputs_and_outputs_keep_their_names_whatever_the_model_does_with_them(t
     inputs = {"sum_1": numbers(2, 5), "past.0.key": numbers(2, 5), "unused": numbers(2, 5)}
     outputs = {"unchanged": ROWS, "output_0": ROWS, "tanh": ROWS, "exp": {}, "input_0": ROWS}
     call = call_of(passes_on, inputs, outputs)
-    session = session_of(capture(call, opset=18), tmp_path)
+    session = session_of(captured(call, opset=18), tmp_path)
     assert list(signature(session)) == [*inputs, *outputs]
     assert signature(session)["exp"] == [2, 3]
     assert_equal(session, call, {name: numbers(3, 4 + index)[:, :4] for index, name in enumerate(inputs)})
@@ -211,7 +216,7 @@ def test_inputs_and_outputs_keep_their_names_whatever_the_model_does_with_them(t
 
 def test_an_axis_that_nobody_declared_is_described_in_declared_names(tmp_path: Path) -> None:
     call = call_of(lambda rows: torch.cat([rows, rows], dim=1), {"rows": numbers(2, 5)}, {"twice": {0: "batch_size"}})
-    session = session_of(capture(call, opset=18), tmp_path)
+    session = session_of(captured(call, opset=18), tmp_path)
     assert signature(session)["twice"] == ["batch_size", "2*sequence_length"]
 
 
@@ -225,7 +230,7 @@ def test_an_axis_that_nobody_declared_is_described_in_declared_names(tmp_path: P
 def test_an_axis_that_came_out_fixed_is_named(function: Callable[..., Any], place: str) -> None:
     call = call_of(function, {"rows": numbers(2, 5)}, {"result": {0: "batch_size"}})
     with pytest.raises(ExportError) as raised:
-        capture(call, opset=18)
+        captured(call, opset=18)
     assert place in raised.value.message
     assert raised.value.stage is Stage.EXPORT
 
@@ -233,7 +238,7 @@ def test_an_axis_that_came_out_fixed_is_named(function: Callable[..., Any], plac
 def test_an_axis_that_is_declared_but_does_not_exist_is_named() -> None:
     call = call_of(lambda rows: rows.sum(1), {"rows": numbers(2, 5)}, {"result": ROWS})
     with pytest.raises(ExportError, match=r"result\[1\] \(sequence_length\) does not exist"):
-        capture(call, opset=18)
+        captured(call, opset=18)
 
 
 # Weights.
@@ -261,7 +266,7 @@ def projection() -> ModelCall:
 
 
 def test_weights_that_share_memory_are_stored_once(projection: ModelCall, tmp_path: Path) -> None:
-    graph = capture(projection, opset=18)
+    graph = captured(projection, opset=18)
     assert list(graph.weights) == ["embedding.weight"]
     assert_equal(session_of(graph, tmp_path), projection, {"rows": torch.arange(21).reshape(3, 7)})
     assert (tmp_path / "model.onnx").stat().st_size < 1.5 * 300 * 16 * 4
@@ -272,7 +277,7 @@ def test_a_model_in_training_is_exported_without_dropout_and_stays_in_training(
 ) -> None:
     projection.module.train()
     projection.module.model.head.eval()
-    graph = capture(projection, opset=18)
+    graph = captured(projection, opset=18)
     assert projection.module.training
     assert not projection.module.model.head.training
     projection.module.eval()
@@ -283,7 +288,7 @@ def test_the_same_model_gives_the_same_file(projection: ModelCall, tmp_path: Pat
     digests = set()
     for name in ("first", "second"):
         path = tmp_path / name
-        write_graph(capture(projection, opset=18), path)
+        write_graph(captured(projection, opset=18), path)
         digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
     assert len(digests) == 1
 
@@ -293,7 +298,7 @@ def test_the_same_model_gives_the_same_file(projection: ModelCall, tmp_path: Pat
 
 @pytest.mark.parametrize("opset", [20, 22])
 def test_the_file_has_the_opset_that_was_asked_for(projection: ModelCall, tmp_path: Path, opset: int) -> None:
-    graph = capture(projection, opset=opset)
+    graph = captured(projection, opset=opset)
     assert [entry.version for entry in graph.model.opset_import if entry.domain == ""] == [opset]
     assert_equal(session_of(graph, tmp_path), projection, {"rows": torch.arange(8).reshape(1, 8)})
 
@@ -301,7 +306,7 @@ def test_the_file_has_the_opset_that_was_asked_for(projection: ModelCall, tmp_pa
 @pytest.mark.parametrize("opset", [11, 17, 99])
 def test_an_opset_it_cannot_write_is_refused(projection: ModelCall, opset: int) -> None:
     with pytest.raises(ExportError, match=f"opset {opset}|{opset} was asked for") as raised:
-        capture(projection, opset=opset)
+        captured(projection, opset=opset)
     assert raised.value.stage is Stage.EXPORT
     assert raised.value.hint is not None
     assert "18" in raised.value.hint
@@ -327,7 +332,7 @@ def test_a_model_that_cannot_be_exported_says_why_and_where(capfd: pytest.Captur
     rows = torch.arange(2, 18).reshape(2, 8)
     capfd.readouterr()
     with pytest.raises(ExportError) as raised:
-        capture(call_of(lambda ids: model(ids)[0], {"input_ids": rows}, {"last_hidden_state": ROWS}), opset=18)
+        captured(call_of(lambda ids: model(ids)[0], {"input_ids": rows}, {"last_hidden_state": ROWS}), opset=18)
     assert raised.value.stage is Stage.EXPORT
     assert "data-dependent expression" in raised.value.message
     assert "modeling_longformer.py:" in raised.value.message
@@ -339,7 +344,7 @@ def test_a_model_that_cannot_be_exported_says_why_and_where(capfd: pytest.Captur
 def test_an_operator_without_an_onnx_form_is_named() -> None:
     call = call_of(lambda rows: torch.linalg.eigvals(rows @ rows.T).real, {"rows": numbers(3, 3)}, {"result": {}})
     with pytest.raises(ExportError, match=r"aten\.linalg_eig"):
-        capture(call, opset=18)
+        captured(call, opset=18)
 
 
 def test_an_error_of_the_models_own_code_is_passed_on() -> None:
@@ -347,7 +352,7 @@ def test_an_error_of_the_models_own_code_is_passed_on() -> None:
         raise ValueError("images must be square\n\nand a long explanation")
 
     with pytest.raises(ExportError) as raised:
-        capture(call_of(refuse, {"rows": numbers(2, 5)}, {"result": ROWS}), opset=18)
+        captured(call_of(refuse, {"rows": numbers(2, 5)}, {"result": ROWS}), opset=18)
     assert raised.value.message == "torch.export failed: ValueError: images must be square"
 
 
@@ -363,7 +368,7 @@ def test_nothing_is_printed_or_logged_and_logging_is_left_as_it_was(
         logger.addHandler(handler)
     capfd.readouterr()
     try:
-        capture(projection, opset=18)
+        captured(projection, opset=18)
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
@@ -376,7 +381,7 @@ def test_a_worker_that_leaves_at_once_leaves_nothing_behind() -> None:
     script = """
 import multiprocessing, os, torch
 from onnx_export_action.traceable.calling import ModelCall
-from onnx_export_action.exporting.engines.torch_export import capture
+from onnx_export_action.exporting.engines.torch_export import record
 
 class Double(torch.nn.Module):
     def forward(self, rows):
@@ -384,7 +389,7 @@ class Double(torch.nn.Module):
 
 multiprocessing.set_start_method("forkserver")  # as the project's workers are started
 axes = {0: "batch_size"}
-capture(ModelCall(Double(), ["rows"], ["twice"], {"rows": torch.ones(2, 3)}, {"rows": axes, "twice": axes}), opset=18)
+record(ModelCall(Double(), ["rows"], ["twice"], {"rows": torch.ones(2, 3)}, {"rows": axes, "twice": axes}), 18)
 os._exit(0)
 """
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)

@@ -21,6 +21,7 @@ from onnx_export_action.proving.measures.tolerance import UserTolerances
 from onnx_export_action.proving.records import CandidateFile, write_record
 from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import ModelCall, model_call
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME
@@ -30,7 +31,7 @@ from tests.conftest import CheckpointFactory
 
 
 def exported(model: Path, folder: Path, task: str = "auto") -> TargetResult:
-    options = ExportOptions(engine="torchscript")
+    options = ExportOptions(engine=Engine.TORCHSCRIPT)
     request = Request(name="it", model=str(model), destination=folder, task=task, options=options)
     return export_and_check(request, progress=lambda _: None)
 
@@ -93,15 +94,13 @@ def call_of(module: torch.nn.Module) -> ModelCall:
 
 
 def test_tied_weights_are_cloned() -> None:
-    program, _ = torchscript.trace(call_of(Tied()))
-    weights = dict(program.named_parameters())
+    weights = dict(torchscript.record(call_of(Tied())).program.named_parameters())
     assert weights["head.weight"].data_ptr() != weights["embedding.weight"].data_ptr()
     assert torch.equal(weights["head.weight"], weights["embedding.weight"])
 
 
 def test_which_weights_a_program_reads() -> None:
-    program, _ = torchscript.trace(call_of(Tied()))
-    used = torchscript.used_weights(program)
+    used = torchscript.record(call_of(Tied())).weights
     assert {"head.weight", "embedding.weight"} <= used
     assert "unused.weight" not in used
 
@@ -130,16 +129,16 @@ class WithFunctions(torch.nn.Module):
 
 def test_functions_with_gradients_of_their_own_become_part_of_the_program(tmp_path: Path) -> None:
     call = call_of(WithFunctions())
-    torchscript.save(*torchscript.trace(call), tmp_path / "model.pt")
+    torchscript.record(call).write(tmp_path / "model.pt", ["model"], task="unknown", model_type="unknown")
     (found,) = torch.jit.load(str(tmp_path / "model.pt"))(torch.full((1, 5), 3))
     assert found.tolist() == [[12.0] * 5]
 
 
 def test_what_a_file_cannot_hold_is_no_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchscript, "_functions_without_gradients", contextlib.nullcontext)
-    program, signature = torchscript.trace(call_of(WithFunctions()))
+    recording = torchscript.record(call_of(WithFunctions()))
     with pytest.raises(ExportError, match="TorchScript cannot save the model"):
-        torchscript.save(program, signature, tmp_path / "model.pt")
+        recording.write(tmp_path / "model.pt", ["model"], task="unknown", model_type="unknown")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,7 +149,7 @@ class Untraceable(torch.nn.Module):
 
 def test_a_model_that_cannot_be_traced_says_so() -> None:
     with pytest.raises(ExportError, match="TorchScript cannot trace the model") as caught:
-        torchscript.trace(call_of(Untraceable()))
+        torchscript.record(call_of(Untraceable()))
     assert caught.value.stage is Stage.EXPORT
 
 
@@ -169,7 +168,7 @@ class FixedLength(torch.nn.Module):
 
 def checked(module: torch.nn.Module, onnx_config: TextEncoderOnnxConfig, folder: Path) -> FileResult:
     call = model_call(module, onnx_config, onnx_config.generate_dummy_inputs("pt"))  # type: ignore[arg-type] # no model of transformers
-    torchscript.save(*torchscript.trace(call), folder / "model.pt")
+    torchscript.record(call).write(folder / "model.pt", ["model"], task="unknown", model_type="unknown")
     cases = ((spec, spec.arrays(onnx_config), list[str]()) for spec in plan_cases(onnx_config, seed=0))
     write_record(component_reference(module, "model", onnx_config, cases, folder), folder, "model")
     asked = CandidateFile(path=folder / "model.pt", name="model.pt", components=["model"], engine="torchscript")

@@ -30,7 +30,7 @@ from onnx_export_action.onnx_config.inferred import GENERATOR_SETS, GENERATORS, 
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.onnx_config.tasks import split_past
 from onnx_export_action.traceable.calling import FlatModel, MissingOutputError
-from onnx_export_action.traceable.parts import PARTS
+from onnx_export_action.traceable.parts import part_of
 from onnx_export_action.vocabulary.declarations import Declaration, DeclaredTensor
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.problems import did_you_mean, quoted
@@ -102,7 +102,8 @@ def _place(declaration: Declaration) -> str:
 
 
 def _require_known_inputs(model: Any, declaration: Declaration, implied: OnnxConfig | None) -> None:
-    function = PARTS[implied.part_function] if implied is not None and implied.part_function else model.forward
+    part = None if implied is None else part_of(implied)
+    function = part or model.forward
     takes = [name for name, one in inspect.signature(function).parameters.items() if one.kind is not one.VAR_KEYWORD]
     known = {*takes, *(implied.inputs if implied is not None else ())}
     for name, tensor in declaration.inputs.items():

@@ -17,8 +17,7 @@ from typing import Any, overload
 
 import torch
 
-from onnx_export_action.exporting.exporter import TORCH_EXPORT, TRACER, capture, patched, sign
-from onnx_export_action.graphs.weightless import WeightlessGraph, write_graph
+from onnx_export_action.exporting.engines import Recording, record
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.tasks import suggestion
@@ -29,14 +28,13 @@ from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL
 from onnx_export_action.proving.records import CandidateFile, write_record
 from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import FirstOutput, ModelCall, model_call
+from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import FileResult, OutputResult, Stage
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 __all__ = ["TasksManager", "ValidationError", "convert_to_onnx", "export", "validate_model_outputs"]
-
-_ENGINES = ("auto", TRACER, TORCH_EXPORT)
 
 # Names of the arguments in the order of optimum-onnx, then in that of transformers.onnx.
 _EXPORT_ORDERS = (
@@ -111,13 +109,13 @@ def export(*positional: Any, engine: str = "auto", **named: Any) -> tuple[list[s
     onnx_config: OnnxConfig = arguments["onnx_config"]
     opset = arguments.get("opset")
     model = _in_float32(arguments["base_model"])
-    if engine not in _ENGINES:
-        raise plan_error(f"unknown engine {engine!r}", suggestion(engine, _ENGINES, "engines"))
+    if engine not in ENGINES_OF_ONNX:
+        raise plan_error(f"unknown engine {engine!r}", suggestion(engine, ENGINES_OF_ONNX, "engines"))
     call = model_call(model, onnx_config, onnx_config.generate_dummy_inputs("pt"))
-    with _evaluation_mode(model), patched(onnx_config.patching_specs, model):
-        captured = capture(call, opset=onnx_config.default_onnx_opset if opset is None else opset, engine=engine)
-    sign(captured.graph, task=onnx_config.task, model_type=_model_type(model), engine=captured.engine)
-    _write(captured.graph, Path(arguments["path"]))
+    with _evaluation_mode(model):
+        opset = onnx_config.default_onnx_opset if opset is None else opset
+        recording = record(call, opset, Engine(engine)).recording
+    _write(recording, Path(arguments["path"]), task=onnx_config.task, model_type=_model_type(model))
     return call.input_names, call.output_names
 
 
@@ -215,9 +213,9 @@ def convert_to_onnx(
         lengths = {tensor.shape[1] for tensor in inputs.values() if tensor.ndim > 1}
         per_token = output.ndim > 1 and output.shape[1] in lengths
         axes["output"] = {0: "batch_size", 1: "sequence"} if per_token else {0: "batch_size"}
-        captured = capture(ModelCall(module, list(inputs), ["output"], inputs, axes), opset=opset, engine=TRACER)
-    sign(captured.graph, task="unknown", model_type=_model_type(model), engine=captured.engine)
-    _write(captured.graph, Path(output_path))
+        call = ModelCall(module, list(inputs), ["output"], inputs, axes)
+        recording = record(call, opset, Engine.TRACER).recording
+    _write(recording, Path(output_path), task="unknown", model_type=_model_type(model))
 
 
 def _output_of(module: FirstOutput, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -292,16 +290,16 @@ def _model_type(model: torch.nn.Module) -> str:
     return str(getattr(getattr(model, "config", None), "model_type", type(model).__name__))
 
 
-def _write(graph: WeightlessGraph, path: Path) -> None:
+def _write(recording: Recording, path: Path, *, task: str, model_type: str) -> None:
     """Write aside, then rename; the weights' own file first, as the graph points to it."""
     if path.is_dir():
         raise plan_error(f"{path} is a folder", f"give the name of a file, such as {path / 'model.onnx'}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with staging_folder(path.parent) as staging:
-            main, *external = write_graph(graph, staging / path.name)
-            for record in (*external, main):
-                (staging / record.path).replace(path.with_name(record.path))
+            written = recording.write(staging / path.name, [path.stem], task=task, model_type=model_type)
+            for file in (*written.external_data, written):
+                (staging / file.path).replace(path.with_name(file.path))
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror or error}", stage=Stage.EXPORT) from error
 

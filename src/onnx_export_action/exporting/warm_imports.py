@@ -17,6 +17,7 @@ import transformers  # noqa: E402
 import transformers.modeling_utils  # noqa: E402
 import transformers.models.auto.modeling_auto  # noqa: E402, F401
 
+import onnx_export_action.exporting.engines.tracer  # noqa: E402
 import onnx_export_action.exporting.exporter  # noqa: E402, F401
 
 SECONDS = time.perf_counter() - _started

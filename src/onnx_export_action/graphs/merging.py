@@ -11,7 +11,8 @@ import onnx
 import torch
 from onnx import helper
 
-from onnx_export_action.graphs.weightless import Weight, WeightlessGraph, graph_nodes
+from onnx_export_action.graphs.nodes import graph_nodes
+from onnx_export_action.graphs.weightless import Weight, WeightlessGraph
 
 USE_CACHE_BRANCH = "use_cache_branch"
 

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import torch
 
-from onnx_export_action.graphs.weightless import Weight, WeightlessGraph, graph_nodes
+from onnx_export_action.graphs.nodes import graph_nodes
+from onnx_export_action.graphs.weightless import Weight, WeightlessGraph
 from onnx_export_action.vocabulary.variants import WEIGHT_ELEMENTS
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from onnx_export_action.project.places import is_inside, stays_inside
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
-from onnx_export_action.project.weight_names import PARTS
+from onnx_export_action.project.weight_names import inner_models
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.problems import quoted
 
@@ -55,7 +55,7 @@ def require_confined(folder: Path) -> None:
 
 def _files(folder: Path) -> Iterator[Path]:
     """The files of the folder and of the models and modules in it, as transformers looks for them."""
-    inner = (folder / name for name in (*PARTS, *module_folders(folder), _TEMPLATES))
+    inner = (folder / name for name in (*inner_models(), *module_folders(folder), _TEMPLATES))
     for place in dict.fromkeys((folder, config_folder(folder), *inner)):
         if place.is_dir():
             yield from sorted(path for path in place.iterdir() if not path.is_dir())

@@ -17,14 +17,7 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    SpeechT5ForTextToSpeech,
-    SpeechT5HifiGan,
-    SpeechT5HifiGanConfig,
-)
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
@@ -43,6 +36,10 @@ from onnx_export_action.vocabulary.jobs import Job
 # Arguments of timm.create_model that a configuration may not give. timm 1.0.31 writes the first, which transformers
 # 5.23 passes by itself ("multiple values for num_classes"); the others fetch weights, where the checkpoint has its own.
 _NO_MODEL_ARGUMENTS = ("num_classes", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path")
+_CONVOLUTIONS = (
+    *(torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d),
+    *(torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d),
+)
 _SHOWN = 3  # names in a message, the others counted
 
 
@@ -80,7 +77,7 @@ def _model_of_transformers(job: Job) -> LoadedModel:
     config = _config(job)
     model_class = _model_class(config, job)
     loaded = _built(model_class, config, job) if job.options.weights == "random" else _loaded(model_class, config, job)
-    _with_vocoder(loaded.model, job)
+    _with_inner_models(loaded.model, job)
     return loaded
 
 
@@ -127,21 +124,23 @@ def _component_of_diffusers(job: Job) -> LoadedModel:
     return LoadedModel(model)
 
 
-def _with_vocoder(model: PreTrainedModel, job: Job) -> None:
-    """Add to SpeechT5 the vocoder that lies beside it, in its folder ``vocoder``, as ``model.vocoder``.
+def _with_inner_models(model: PreTrainedModel, job: Job) -> None:
+    """Add the models in folders inside the model's own that its configuration class names, each as an attribute.
 
-    transformers keeps the two apart: ``generate_speech`` is given a ``SpeechT5HifiGan``.
+    SpeechT5's vocoder is one: transformers keeps the two apart, ``generate_speech`` is given a ``SpeechT5HifiGan``.
     """
-    folder = job.folder / "vocoder"
-    if not isinstance(model, SpeechT5ForTextToSpeech) or not (folder / "config.json").is_file():
-        return
-    if job.options.weights == "random":
-        vocoder = SpeechT5HifiGan(SpeechT5HifiGanConfig.from_pretrained(folder, local_files_only=True))
-        spread_random_weights(vocoder, job.options.seed)
-    else:
-        vocoder = SpeechT5HifiGan.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    model.vocoder = vocoder
-    model.config.vocoder_config = vocoder.config.to_dict()
+    classes = TasksManager.get_config_classes(job.model_type)
+    for name, class_name in {item for one in classes for item in one.INNER_MODELS.items()}:
+        folder, inner_class = job.folder / name, getattr(transformers, class_name)
+        if not (folder / "config.json").is_file():
+            continue
+        if job.options.weights == "random":
+            inner = inner_class(inner_class.config_class.from_pretrained(folder, local_files_only=True))
+            spread_random_weights(inner, job.options.seed)
+        else:
+            inner = inner_class.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        setattr(model, name, inner)
+        setattr(model.config, f"{name}_config", inner.config.to_dict())
 
 
 def _config(job: Job) -> PreTrainedConfig:
@@ -229,7 +228,7 @@ def _redraw(module: torch.nn.Module, name: str, parameter: torch.Tensor, generat
         parameter.normal_(0.0, 0.1, generator=generator)
     elif parameter.ndim > 1:
         fan_in = parameter.shape[0] if isinstance(module, Conv1D) else parameter.numel() // max(parameter.shape[0], 1)
-        gain = 2.0 if isinstance(module, torch.nn.modules.conv._ConvNd) else 1.0
+        gain = 2.0 if isinstance(module, _CONVOLUTIONS) else 1.0
         parameter.normal_(0.0, math.sqrt(gain / max(fan_in, 1)), generator=generator)
         if isinstance(module, torch.nn.Embedding) and module.padding_idx is not None:
             parameter[module.padding_idx] = 0.0

@@ -140,8 +140,12 @@ class OnnxConfig(ABC):
     PARTS: ClassVar[tuple[type[OnnxConfig], ...]] = ()
     # The name of such a part's file.
     FILE_NAME: ClassVar[str] = ""
-    # The function of `export.parts` that the file computes, where that is not the model's `forward`.
+    # What is special about tracing this model: a file of `traceable.models`, such as "audio.speecht5".
+    TRACEABLE: ClassVar[str] = ""
+    # The function of that file that the ONNX file computes, where that is not the model's `forward`.
     CALLS: ClassVar[str] = ""
+    # Models in folders inside the model's own, which its files are made of as well: folder -> class of transformers.
+    INNER_MODELS: ClassVar[dict[str, str]] = {}
     # Outputs that are the same for every input: they belong to the model.
     CONSTANT_OUTPUTS: ClassVar[frozenset[str]] = frozenset()
 
@@ -198,7 +202,7 @@ class OnnxConfig(ABC):
 
     @property
     def part_function(self) -> str:
-        """The function of ``export.parts`` that this file computes; none if it is the model's own call."""
+        """The function of ``TRACEABLE`` that this file computes; none if it is the model's own call."""
         return self.CALLS
 
     @property

@@ -166,12 +166,12 @@ def config_class_by_name(class_name: str) -> type[OnnxConfig]:
     )
 
 
-def _class_of(constructor: OnnxConfigConstructor) -> type[OnnxConfig] | None:
-    """The class that a constructor makes an object of; None of one that is a function."""
+def _class_of(constructor: OnnxConfigConstructor | None) -> type[OnnxConfig] | None:
+    """The class behind a constructor as `supported_tasks_mapping` makes it, None where another made it."""
     if not isinstance(constructor, functools.partial):
         return None
-    made: Any = config_class_by_name(constructor.args[0]) if constructor.args else constructor.func
-    return made if isinstance(made, type) and issubclass(made, OnnxConfig) else None
+    found = config_class_by_name(constructor.args[0]) if constructor.args else constructor.func
+    return found if isinstance(found, type) and issubclass(found, OnnxConfig) else None
 
 
 Register = dict[str, dict[str, dict[str, OnnxConfigConstructor]]]
@@ -244,6 +244,19 @@ class TasksManager(metaclass=_LoadedWhenAsked):
         if exporter not in exporters:
             raise cls._unregistered(model_type, exporter)
         return dict(exporters[exporter])
+
+    @classmethod
+    def get_config_classes(cls, model_type: str, exporter: str = "onnx") -> set[type[OnnxConfig]]:
+        """The classes that a model type is registered with, none where it is not."""
+        constructors = cls._SUPPORTED_MODEL_TYPE.get(model_type, {}).get(exporter, {})
+        classes = (_class_of(constructor) for constructor in constructors.values())
+        return {one for one in classes if one is not None}
+
+    @classmethod
+    def inner_models(cls) -> list[str]:
+        """The folders that some class names in ``INNER_MODELS``, sorted."""
+        classes = (one for model_type in cls._SUPPORTED_MODEL_TYPE for one in cls.get_config_classes(model_type))
+        return sorted({folder for one in classes for folder in one.INNER_MODELS})
 
     @classmethod
     def _unregistered(cls, model_type: str, exporter: str) -> ExportError:
@@ -387,7 +400,7 @@ class TasksManager(metaclass=_LoadedWhenAsked):
     @classmethod
     def _is_encoder_decoder(cls, model_type: str, task: str) -> bool:
         constructor = cls._SUPPORTED_MODEL_TYPE[model_type].get("onnx", {}).get(task)
-        config_class = None if constructor is None else _class_of(constructor)
+        config_class = _class_of(constructor)
         return config_class is not None and issubclass(config_class, OnnxSeq2SeqConfigWithPast)
 
     map_from_synonym = staticmethod(map_from_synonym)

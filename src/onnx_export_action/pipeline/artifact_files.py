@@ -8,13 +8,15 @@ from pathlib import Path
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.proving.records import CandidateFile, components_in
 from onnx_export_action.vocabulary.components import (
+    ONNX_FOLDER,
+    TORCHSCRIPT_FOLDER,
     TORCHSCRIPT_SUFFIX,
     ComponentKind,
     components_of_file,
     files_of_components,
 )
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.jobs import TORCHSCRIPT, Job
+from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, reference_path, variant_of, variant_path
 
 _ONNX_SUFFIX = ".onnx"
@@ -30,7 +32,7 @@ def files_to_check(folder: Path, job: Job) -> list[CandidateFile]:
         ExportError: there is none, or there are files of another task.
     """
     names = component_names(job)
-    for place in (folder / "onnx", folder):
+    for place in (folder / ONNX_FOLDER, folder):
         files = sorted(path for path in place.glob(f"*{_ONNX_SUFFIX}") if path.is_file())
         found = list(_in_order(folder, files, names))
         if found:
@@ -108,7 +110,7 @@ def _other_tasks(job: Job) -> list[str]:
 
 
 def _nothing_found(folder: Path, job: Job, names: Collection[str] | None) -> ExportError:
-    if any((folder / TORCHSCRIPT).glob(f"*{TORCHSCRIPT_SUFFIX}")):
+    if any((folder / TORCHSCRIPT_FOLDER).glob(f"*{TORCHSCRIPT_SUFFIX}")):
         return plan_error(
             f"{folder} holds TorchScript files, which are programs: they are proven where they are exported",
             "export the model again: `onnx-export export MODEL OUTPUT --format torchscript`",

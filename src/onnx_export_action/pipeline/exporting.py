@@ -12,6 +12,7 @@ from onnx_export_action.pipeline.states import Account, Site, TargetState
 from onnx_export_action.pipeline.workers import Work, uninterrupted
 from onnx_export_action.project.manifest import Fingerprint, earlier_files, fingerprint, write_manifest
 from onnx_export_action.proving.records import CandidateFile
+from onnx_export_action.vocabulary.engines import AUTO_ORDER, Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest, ModelRecord, OnnxFileRecord
@@ -19,7 +20,6 @@ from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import FileResult, Stage, Verdict, overall_verdict
 
 _EXPORT = Work("onnx_export_action.exporting.exporter:export_target", Stage.EXPORT, "exports the model")
-_AUTO, _TORCH_EXPORT = "auto", "torch-export"
 
 
 def fingerprinted(site: Site, state: TargetState) -> TargetState:
@@ -46,7 +46,7 @@ def exported(site: Site, staging: Path, checking: Checking | None, state: Target
 def with_second_engine(site: Site, staging: Path, checking: Checking, state: TargetState) -> TargetState:
     """The stage that lets torch.export try where the tracer's file is wrong; the better files stay."""
     failure = next((file.failure for file in state.files if file.failure is not None and _engine_may_help(file)), None)
-    if site.job.options.engine != _AUTO or failure is None or state.candidate_died:
+    if site.job.options.engine != Engine.AUTO or failure is None or state.candidate_died:
         return state
     site.progress("the tracer's file is wrong; trying torch.export")
     with staging_folder(staging) as second:
@@ -87,7 +87,7 @@ def candidates(site: Site, folder: Path, records: Sequence[OnnxFileRecord]) -> t
 
 def _by_torch_export(site: Site, folder: Path) -> ExportOutcome:
     exporting = site.workers.warm(_EXPORT)
-    exporting.ask(site.job, folder, _TORCH_EXPORT)
+    exporting.ask(site.job, folder, AUTO_ORDER[-1])
     outcome: ExportOutcome = exporting.answer()
     exporting.stop()
     return outcome

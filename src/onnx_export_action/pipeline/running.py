@@ -29,8 +29,9 @@ from onnx_export_action.pipeline.timing import timed
 from onnx_export_action.pipeline.variants import with_variants
 from onnx_export_action.pipeline.workers import Workers
 from onnx_export_action.project.targets import Target
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.jobs import TORCHSCRIPT, Job, Request
+from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.outcomes import installed_packages
 from onnx_export_action.vocabulary.results import TargetResult
 
@@ -135,7 +136,7 @@ def _checked_in_place(request: Request, progress: Progress) -> TargetState:
 
 def _closing_stages(site: Site) -> _Stages:
     """What comes after the checks. A TorchScript file has no graph of the kind that these look into."""
-    return () if site.job.options.engine == TORCHSCRIPT else (partial(timed, site), partial(explained, site))
+    return () if site.job.options.engine == Engine.TORCHSCRIPT else (partial(timed, site), partial(explained, site))
 
 
 def _through(stages: _Stages, state: TargetState) -> TargetState:

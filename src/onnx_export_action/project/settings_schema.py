@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
+from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.results import FailOn
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS
 
 Schema: TypeAlias = dict[str, Any]
 Weights: TypeAlias = Literal["load", "random"]
-Engine: TypeAlias = Literal["auto", "tracer", "torch-export"]
 
 FAIL_ON = tuple(word.value for word in FailOn)
 
@@ -147,8 +147,8 @@ def _target_keys() -> dict[str, Schema]:
         },
         "engine": {
             "description": "What writes the file. auto: the tracer, then torch-export where that fails.",
-            "enum": list(get_args(Engine)),
-            "default": "auto",
+            "enum": [str(engine) for engine in ENGINES_OF_ONNX],
+            "default": str(Engine.AUTO),
         },
         "variants": {
             "description": "Precisions and graph optimisation levels to make. fp32 is always made: the others are made "

@@ -16,14 +16,13 @@ from onnx_export_action.project.document import Entry, Node
 from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, neighbour_hint
 from onnx_export_action.project.settings_schema import CLASS_PATTERN, OF_VARIANTS
 from onnx_export_action.vocabulary.declarations import ConfigurationClass, Declaration, DeclaredAxis, DeclaredTensor
+from onnx_export_action.vocabulary.engines import TORCH_EXPORT_MIN_OPSET, TRACER_MAX_OPSET, Engine
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.options import ExportOptions, LatencyBounds, OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.problems import Problem, nearest, quoted
 from onnx_export_action.vocabulary.results import FailOn
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
-TRACER_MAX_OPSET = 20  # torch.onnx.export(dynamo=False) knows no later operators
-TORCH_EXPORT_MIN_OPSET = 18  # torch.onnx.export(dynamo=True) is written for this opset
 SAMPLE_SUFFIXES = (".jsonl", ".txt", ".csv")
 
 # huggingface_hub's validate_repo_id: letters, digits, '-', '_', '.', each part bounded by a word character.
@@ -131,8 +130,9 @@ class TargetReader:
         )
 
     def _options(self, fields: TargetFields, samples: Path | None) -> ExportOptions:
-        copied = ("weights", "opset", "engine", "shard_bytes")
+        copied = ("weights", "opset", "shard_bytes")
         return ExportOptions(
+            engine=Engine(fields.text("engine") or Engine.AUTO),
             samples=samples,
             variants=_variants(fields),
             shapes=_shapes(fields),
@@ -290,10 +290,10 @@ class TargetReader:
         if "opset" not in fields or "engine" not in fields:
             return
         opset, engine = fields.plain("opset"), fields.plain("engine")
-        if engine == "tracer" and opset > TRACER_MAX_OPSET:
+        if engine == Engine.TRACER and opset > TRACER_MAX_OPSET:
             message = f"opset {opset} needs the engine torch-export or auto: the tracer ends at {TRACER_MAX_OPSET}"
             self._report(fields.node("opset"), message)
-        if engine == "torch-export" and opset < TORCH_EXPORT_MIN_OPSET:
+        if engine == Engine.TORCH_EXPORT and opset < TORCH_EXPORT_MIN_OPSET:
             message = f"opset {opset} needs the engine tracer or auto: torch-export starts at {TORCH_EXPORT_MIN_OPSET}"
             self._report(fields.node("opset"), message)
 

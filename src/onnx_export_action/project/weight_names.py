@@ -18,8 +18,11 @@ SINGLE_NAMES = ("model.safetensors", "pytorch_model.bin", "diffusion_pytorch_mod
 INDEX_NAMES = tuple(f"{name}.index.json" for name in SINGLE_NAMES)
 
 
-# A model inside another's folder, which its export is made of as well: the vocoder of SpeechT5.
-PARTS = ("vocoder",)
+def inner_models() -> list[str]:
+    """The folders inside a model's that hold a model which its export is made of as well, of all model types."""
+    from onnx_export_action.onnx_config.registry import TasksManager
+
+    return TasksManager.inner_models()
 
 
 def weight_paths(folder: Path) -> list[str]:
@@ -30,7 +33,7 @@ def weight_paths(folder: Path) -> list[str]:
     Raises:
         OSError: a folder cannot be read.
     """
-    parts = [*(part for part in PARTS if (folder / part).is_dir()), *module_folders(folder)]
+    parts = [*(part for part in inner_models() if (folder / part).is_dir()), *module_folders(folder)]
     places = [folder, *(folder / part for part in parts)]
     paths = [path for place in places for path in place.iterdir() if not path.is_dir()]
     return _chosen((path.relative_to(folder).as_posix() for path in paths), parts) + module_files(folder)
@@ -41,7 +44,7 @@ def weights_and_parts(names: Iterable[str]) -> list[str]:
     present = list(names)
     folders = dict.fromkeys(name.partition("/")[0] for name in present if "/" in name)
     modules = [name for name in folders if MODULES_NAME in present and is_module_folder(name)]
-    return _chosen(present, [*PARTS, *modules])
+    return _chosen(present, [*inner_models(), *modules])
 
 
 def _chosen(names: Iterable[str], parts: Iterable[str]) -> list[str]:

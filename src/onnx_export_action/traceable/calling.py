@@ -17,8 +17,8 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.traceable.parts import PARTS, unused_states
+from onnx_export_action.onnx_config.base import OnnxConfig, PatchingSpec
+from onnx_export_action.traceable.parts import part_of, unused_states
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
@@ -42,7 +42,7 @@ class ModelCall:
 
     ``module`` takes the inputs positionally in the order of ``input_names`` and returns a tuple in the order of
     ``output_names``; ``dummy_inputs`` is a padded batch of two; ``dynamic_axes`` holds inputs and outputs. ``defaults``
-    are the values of inputs that a caller of the file may leave out.
+    are the values of inputs that a caller of the file may leave out, ``patches`` functions to replace while it is made.
     """
 
     module: torch.nn.Module
@@ -51,6 +51,7 @@ class ModelCall:
     dummy_inputs: dict[str, torch.Tensor]
     dynamic_axes: dict[str, dict[int, str]]
     defaults: dict[str, float] = field(default_factory=dict)
+    patches: tuple[PatchingSpec, ...] = ()
 
 
 class FlatModel(torch.nn.Module):
@@ -74,8 +75,9 @@ class FlatModel(torch.nn.Module):
         return self._flat_outputs(self._call(inputs))
 
     def _call(self, inputs: dict[str, torch.Tensor]) -> Any:
-        if self._onnx_config.part_function:
-            return PARTS[self._onnx_config.part_function](self.model, **_with_cache(inputs))
+        part = part_of(self._onnx_config)
+        if part is not None:
+            return part(self.model, **_with_cache(inputs))
         kind = self._onnx_config.kind
         target = self.model.get_encoder() if kind is ComponentKind.ENCODER else self.model
         arguments = self._arguments(inputs, kind)
@@ -210,6 +212,7 @@ def model_call(model: PreTrainedModel, onnx_config: OnnxConfig, dummy_inputs: Ma
         dummy_inputs={name: dummy_inputs[name] for name in onnx_config.inputs},
         dynamic_axes={name: axes for name, axes in declared.items() if axes},
         defaults=onnx_config.optional_inputs,
+        patches=tuple(onnx_config.patching_specs),
     )
 
 

@@ -13,20 +13,24 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+
+from onnx_export_action.traceable.private_names import PrivateName
+
+_FUNCTIONS = PrivateName("transformers.integrations.moe.ALL_EXPERTS_FUNCTIONS")
 
 
 @contextmanager
-def traceable_experts() -> Iterator[None]:
+def traceable_experts(_: torch.nn.Module) -> Iterator[None]:
     """Let every model compute its experts one after the other, each for the tokens that chose it."""
-    before = dict(ALL_EXPERTS_FUNCTIONS)
+    functions = _FUNCTIONS.find()
+    before = dict(functions)
     for name in before:
-        ALL_EXPERTS_FUNCTIONS[name] = one_after_another
+        functions[name] = one_after_another
     try:
         yield
     finally:
         for name, function in before.items():
-            ALL_EXPERTS_FUNCTIONS[name] = function
+            functions[name] = function
 
 
 def one_after_another(

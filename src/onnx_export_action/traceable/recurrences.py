@@ -1,16 +1,22 @@
-"""Recurrent layers of transformers 5.23, with their loop over the positions as a scan.
+"""Recurrent layers that many types share, with their loop over the positions as a scan.
 
-Each function stands for one of the models' own code, which it names, and computes the same. ``patches`` puts it there.
+Each function stands for one of the models' own code, which it names, and computes the same. A trace of the loop keeps
+it as long as it was (transformers 5.24).
 """
 
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from onnx_export_action.onnx_config.base import PatchingSpec
+from onnx_export_action.traceable.private_names import patched
 from onnx_export_action.traceable.scanning import scan
 
 
@@ -50,95 +56,6 @@ def selective_scan(
     if D is not None:
         answer = answer + hidden_states * D[None, :, None]
     return answer if z is None else answer * functional.silu(z)
-
-
-def rnn_scan(
-    _: object,
-    hidden_states: torch.Tensor,
-    recurrent_gate: torch.Tensor,
-    reset: torch.Tensor,
-    acc_dtype: torch.dtype = torch.float32,
-    **__: Any,
-) -> tuple[torch.Tensor, None]:
-    """``_rnn_scan`` of RecurrentGemma, from an empty state (https://arxiv.org/abs/2402.19427, equation 4).
-
-    All are (batch, length, channels), ``reset`` with one channel, as is the first of the answers; the last state, which
-    a file does not keep, is none.
-    """
-    gates = (recurrent_gate * ~reset).type(acc_dtype).transpose(0, 1)
-    updates = hidden_states.type(acc_dtype).transpose(0, 1)
-
-    def step(state: torch.Tensor, gate: torch.Tensor, update: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        state = gate * state + update
-        return state, state
-
-    states = scan(step, [torch.zeros_like(updates[0])], [gates, updates])
-    return states.transpose(0, 1).type(hidden_states.dtype), None
-
-
-def rwkv_linear_attention(
-    time_decay: torch.Tensor,
-    time_first: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    *_: Any,
-    **__: Any,
-) -> tuple[torch.Tensor, None]:
-    """``rwkv_linear_attention`` of RWKV 4, from an empty state (https://arxiv.org/abs/2305.13048, appendix D).
-
-    ``key`` and ``value`` are (batch, length, channels), as is the first of the answers, the others (channels,).
-    """
-    keys, values = key.float().transpose(0, 1), value.transpose(0, 1)
-    empty = torch.zeros_like(keys[0])
-
-    def step(
-        numerator: torch.Tensor,
-        denominator: torch.Tensor,
-        largest: torch.Tensor,
-        decay: torch.Tensor,
-        first: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-    ) -> tuple[torch.Tensor, ...]:
-        top = torch.maximum(largest, key + first)
-        old, new = torch.exp(largest - top), torch.exp(key + first - top)
-        answer = (old * numerator + new * value) / (old * denominator + new)
-        top = torch.maximum(largest + decay, key)
-        old, new = torch.exp(largest + decay - top), torch.exp(key - top)
-        return old * numerator + new * value, old * denominator + new, top, decay, first, answer
-
-    states = [empty, empty, empty - 1e38, -torch.exp(time_decay), time_first]
-    return scan(step, states, [keys, values]).transpose(0, 1).to(key.dtype), None
-
-
-def mlstm(
-    self: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    igate: torch.Tensor,
-    fgate: torch.Tensor,
-    *_: Any,
-    **__: Any,
-) -> tuple[torch.Tensor, None]:
-    """``xLSTMBackend.forward`` of xLSTM, from an empty state (https://arxiv.org/abs/2405.04517, equations 19 to 27).
-
-    ``query``, ``key`` and ``value`` are (batch, heads, length, size), as is the first of the answers, the gates (batch,
-    heads, length).
-    """
-    from transformers.models.xlstm.modeling_xlstm import mlstm_recurrent_step_native
-
-    def step(  # states first, then what the position has
-        memory: torch.Tensor, normalizer: torch.Tensor, largest: torch.Tensor, *position: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
-        answer, states = mlstm_recurrent_step_native(*position, memory, normalizer, largest, eps=self.config.eps)
-        return (*states, answer)
-
-    sequences = [values.permute(2, 0, 1, 3) for values in (query, key, value)]
-    sequences += [gates.permute(2, 0, 1).unsqueeze(-1) for gates in (igate, fgate)]
-    normalizer, largest = torch.zeros_like(sequences[1][0]), torch.zeros_like(sequences[3][0])
-    memory = torch.zeros_like(sequences[1][0].unsqueeze(-1) * sequences[2][0].unsqueeze(-2))
-    return scan(step, [memory, normalizer, largest], sequences).permute(1, 2, 0, 3), None
 
 
 def gated_delta_rule(
@@ -227,3 +144,27 @@ def state_space_duality(
     logarithms = A.float() * steps
     remaining = torch.exp(logarithms.flip(0).cumsum(0).flip(0) - logarithms)[..., None, None]
     return answer, (remaining * weighted.unsqueeze(-1) * writing.unsqueeze(-2)).sum(dim=0)
+
+
+SCANS: Mapping[str, Callable[..., Any]] = {
+    "mamba_selective_scan": selective_scan,
+    "mamba2_chunk_scan": state_space_duality,
+    "torch_chunk_gated_delta_rule": gated_delta_rule,
+    "chunk_kimi_delta_attention": gated_delta_rule,
+}
+"""By the name that every model's file of transformers has for its own copy of the function.
+
+The first two exist since 5.15: https://github.com/huggingface/transformers/releases/tag/v5.15.0; before, the loop stood
+in the models' own ``forward``.
+"""
+
+
+@contextmanager
+def scanned_recurrences(model: torch.nn.Module) -> Iterator[None]:
+    """Put the scans in the files of transformers that the model's parts come from, whatever their types."""
+    names = dict.fromkeys(type(part).__module__ for part in model.modules())
+    files = [sys.modules[name] for name in names if name.startswith("transformers.models.")]
+    with patched(
+        PatchingSpec(file, name, scan) for file in files for name, scan in SCANS.items() if hasattr(file, name)
+    ):
+        yield

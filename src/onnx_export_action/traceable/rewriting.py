@@ -6,7 +6,8 @@ can be tested against the function that it replaces. What only ONNX' own operato
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
@@ -38,6 +39,13 @@ class Rewriting(TorchFunctionMode):
         if not args and "input" in kwargs:  # as torch calls the first of most
             args = (kwargs.pop("input"),)
         return rewritten(*args, **kwargs)
+
+
+@contextmanager
+def rewritten_calls(_: torch.nn.Module) -> Iterator[None]:
+    """Let models call what can be traced."""
+    with Rewriting():
+        yield
 
 
 def _instead_of(*functions: Any) -> Callable[[Function], Function]:

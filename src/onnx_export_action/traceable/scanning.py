@@ -69,7 +69,7 @@ _library.impl("scan", _recorded_in_turn, "CompositeExplicitAutograd")
 
 
 @contextmanager
-def recorded_scans() -> Iterator[None]:
+def recorded_scans(_: torch.nn.Module) -> Iterator[None]:
     """Record scans instead of looping; :func:`write_scans` must be called before the end."""
     global _recorded  # noqa: PLW0603 - an operator of torch has no other way to find its step
     before, _recorded = _recorded, []

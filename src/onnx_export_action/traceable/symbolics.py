@@ -6,6 +6,8 @@ there; they go with the tracer.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,39 +16,16 @@ from torch.onnx import symbolic_helper, symbolic_opset9, symbolic_opset13, symbo
 _FIRST_OPSET = 11
 
 
-def register_missing_operators() -> None:
-    """Teach the tracer the operators below; may be called again.
-
-    Attention as one operator, the default of transformers 5, has a translation from opset 14 on, but one that needs
-    nothing newer than opset 11.
-    """
-    operators = {
-        "aten::__or_": _or,
-        "aten::__ior_": _or,
-        "aten::bitwise_or": _or,
-        "aten::copy": _copy,
-        "aten::diff": _diff,
-        "aten::masked_fill": _masked_fill,
-        "aten::masked_fill_": _masked_fill,
-        "aten::mul": _mul,
-        "aten::cumsum": _cumsum,
-        "aten::expm1": _expm1,
-        "aten::isin": _isin,
-        "aten::linalg_solve_triangular": _solve_triangular,
-        "aten::permute": _permute,
-        "aten::rms_norm": _rms_norm,
-        "aten::scaled_dot_product_attention": symbolic_opset14.scaled_dot_product_attention,
-    }
-    for name, symbolic in operators.items():
-        torch.onnx.register_custom_op_symbolic(name, symbolic, _FIRST_OPSET)
-    # The tracer's own translations begin at opsets 12 and 13, and the newest that is not too new wins.
-    torch.onnx.register_custom_op_symbolic("aten::unfold", _unfold, 12)
-    for name in ("aten::reshape", "aten::view"):
-        torch.onnx.register_custom_op_symbolic(name, _reshape, 14)
-    torch.onnx.register_custom_op_symbolic("aten::repeat_interleave", _repeat_interleave, 13)
-    torch.onnx.register_custom_op_symbolic("aten::where", _where, 13)
-    torch.onnx.register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize_by_triangles, _FIRST_OPSET)
-    torch.onnx.register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize_by_cubics, _FIRST_OPSET)
+@contextmanager
+def translated_operators(_: torch.nn.Module) -> Iterator[None]:
+    """Teach the tracer the operators below, and let it forget them again."""
+    for (name, opset), symbolic in _TRANSLATIONS.items():
+        torch.onnx.register_custom_op_symbolic(name, symbolic, opset)
+    try:
+        yield
+    finally:
+        for name, opset in _TRANSLATIONS:
+            torch.onnx.unregister_custom_op_symbolic(name, opset)
 
 
 def _copy(g: Any, target: Any, source: Any, _: Any) -> Any:
@@ -351,3 +330,31 @@ _HAS_TRIANGLES = 14
 _LARGEST_TRIANGLE = 2**16
 # From this opset on the axes of reductions are an input, and whole numbers have operators of their bits.
 _AXES_ARE_INPUTS = 18
+
+# Operator and first opset -> translation. The newest that is not too new wins, and the tracer's own of some begin at
+# opsets 12 to 14. Attention as one operator, the default of transformers 5, has a translation from opset 14 on, but
+# one that needs nothing newer than opset 11.
+_TRANSLATIONS = {
+    ("aten::__or_", _FIRST_OPSET): _or,
+    ("aten::__ior_", _FIRST_OPSET): _or,
+    ("aten::bitwise_or", _FIRST_OPSET): _or,
+    ("aten::copy", _FIRST_OPSET): _copy,
+    ("aten::diff", _FIRST_OPSET): _diff,
+    ("aten::masked_fill", _FIRST_OPSET): _masked_fill,
+    ("aten::masked_fill_", _FIRST_OPSET): _masked_fill,
+    ("aten::mul", _FIRST_OPSET): _mul,
+    ("aten::cumsum", _FIRST_OPSET): _cumsum,
+    ("aten::expm1", _FIRST_OPSET): _expm1,
+    ("aten::isin", _FIRST_OPSET): _isin,
+    ("aten::linalg_solve_triangular", _FIRST_OPSET): _solve_triangular,
+    ("aten::permute", _FIRST_OPSET): _permute,
+    ("aten::rms_norm", _FIRST_OPSET): _rms_norm,
+    ("aten::scaled_dot_product_attention", _FIRST_OPSET): symbolic_opset14.scaled_dot_product_attention,
+    ("aten::_upsample_bilinear2d_aa", _FIRST_OPSET): _resize_by_triangles,
+    ("aten::_upsample_bicubic2d_aa", _FIRST_OPSET): _resize_by_cubics,
+    ("aten::unfold", 12): _unfold,
+    ("aten::repeat_interleave", 13): _repeat_interleave,
+    ("aten::where", 13): _where,
+    ("aten::reshape", 14): _reshape,
+    ("aten::view", 14): _reshape,
+}

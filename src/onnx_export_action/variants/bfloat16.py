@@ -5,8 +5,9 @@ from __future__ import annotations
 import onnx
 import torch
 
+from onnx_export_action.graphs.nodes import graph_nodes
 from onnx_export_action.graphs.separating import is_weight
-from onnx_export_action.graphs.weightless import Weight, graph_nodes
+from onnx_export_action.graphs.weightless import Weight
 from onnx_export_action.variants.source import Fp32File
 from onnx_export_action.vocabulary.variants import Variant
 

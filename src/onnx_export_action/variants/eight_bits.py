@@ -13,7 +13,7 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from onnx_export_action.graphs.weightless import graph_nodes
+from onnx_export_action.graphs.nodes import graph_nodes
 from onnx_export_action.variants.source import Fp32File
 from onnx_export_action.vocabulary.variants import Variant
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from onnx_export_action.graphs.weightless import graph_nodes
+from onnx_export_action.graphs.nodes import graph_nodes
 from onnx_export_action.vocabulary.variants import VARIANTS, variant_path
 
 

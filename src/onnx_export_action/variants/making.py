@@ -18,8 +18,10 @@ import msgspec
 import onnx
 
 from onnx_export_action.graphs.merging import merge_decoders
+from onnx_export_action.graphs.passes.metadata_set import set_metadata
 from onnx_export_action.graphs.separating import weightless
-from onnx_export_action.graphs.weightless import WeightlessGraph, set_metadata, write_graph
+from onnx_export_action.graphs.weightless import WeightlessGraph
+from onnx_export_action.graphs.writing import write_graph
 from onnx_export_action.variants.source import Fp32File
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES, pieces_beside

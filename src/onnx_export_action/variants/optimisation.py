@@ -19,7 +19,7 @@ import onnx
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import MODEL_TYPES, optimize_model
 
-from onnx_export_action.graphs.weightless import graph_nodes
+from onnx_export_action.graphs.nodes import graph_nodes
 from onnx_export_action.variants.float16 import in_float16
 from onnx_export_action.variants.source import Fp32File, matching
 from onnx_export_action.vocabulary.variants import Variant

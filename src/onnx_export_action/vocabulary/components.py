@@ -6,6 +6,7 @@ import enum
 from collections.abc import Collection
 from pathlib import Path
 
+ONNX_FOLDER, TORCHSCRIPT_FOLDER = "onnx", "torchscript"
 TORCHSCRIPT_SUFFIX = ".pt"
 
 RUNTIMES = ("ONNX Runtime", "TorchScript")

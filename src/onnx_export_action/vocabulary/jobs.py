@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from onnx_export_action.vocabulary.components import ONNX_FOLDER, TORCHSCRIPT_FOLDER
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import FailOn
-
-TORCHSCRIPT = "torchscript"  # the engine of the other format
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,4 +47,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """Folder of the exported files inside the artifact folder."""
         if self.options.flat_layout:
             return "."
-        return TORCHSCRIPT if self.options.engine == TORCHSCRIPT else "onnx"
+        return TORCHSCRIPT_FOLDER if self.options.engine == Engine.TORCHSCRIPT else ONNX_FOLDER

@@ -12,11 +12,10 @@ from onnx_export_action.entrypoints.command_line.exits import finish, reproduce
 from onnx_export_action.entrypoints.command_line.options import model_options, request_for
 from onnx_export_action.entrypoints.progress import progress_display
 from onnx_export_action.pipeline.installing import require_writable_file
+from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.results import ExitCode
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_meant
-
-ENGINES = ("auto", "tracer", "torch-export")
 
 
 class VariantName(click.Choice[str]):
@@ -34,7 +33,13 @@ class VariantName(click.Choice[str]):
 @click.argument("output", type=click.Path(path_type=Path))
 @model_options
 @click.option("--opset", type=click.IntRange(14, 23), default=18, show_default=True, help="ONNX operator set.")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Export engine.")
+@click.option(
+    "--engine",
+    type=click.Choice([str(one) for one in ENGINES_OF_ONNX]),
+    default="auto",
+    show_default=True,
+    help="Export engine.",
+)
 @click.option(
     "--variant",
     "variants",
@@ -82,11 +87,10 @@ def export(
 ) -> ExitCode:
     """Export MODEL (a folder or a Hub id) to OUTPUT and prove its files; the report goes to stdout."""
     from onnx_export_action.pipeline.running import export_and_check
-    from onnx_export_action.vocabulary.jobs import TORCHSCRIPT
 
-    if file_format == TORCHSCRIPT:
+    if file_format == Engine.TORCHSCRIPT:
         _require_defaults("engine", "opset", "variants", "shard_bytes")
-        engine = TORCHSCRIPT
+        engine = Engine.TORCHSCRIPT
     result_json = options.pop("result_json")
     if no_validate and result_json is not None:
         raise click.UsageError("--result-json needs validation: without it there is no result")
@@ -98,7 +102,7 @@ def export(
         output.name or "model",
         options,
         opset=opset,
-        engine=engine,
+        engine=Engine(engine),
         variants=tuple(dict.fromkeys(variants)),
         shard_bytes=shard_bytes,
         high_precision=_kept_nodes(high_precision, variants),

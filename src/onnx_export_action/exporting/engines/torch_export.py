@@ -29,21 +29,14 @@ import onnx
 import onnx_ir
 import torch
 
-from onnx_export_action.graphs.weightless import (
-    Weight,
-    WeightlessGraph,
-    fold_weight_transposes,
-    graph_nodes,
-    strip_weight_prefix,
-)
+from onnx_export_action.exporting.engines.graph import GraphRecording, finished
+from onnx_export_action.graphs.nodes import graph_nodes
+from onnx_export_action.graphs.weightless import Weight, WeightlessGraph
+from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
+from onnx_export_action.vocabulary.engines import TORCH_EXPORT_MIN_OPSET, Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
-
-MIN_OPSET = 18
-"""``torch.onnx._constants.ONNX_TORCHLIB_OPSET``: torch.onnx has operators for this opset and newer ones. An older
-one it makes by converting the finished graph down, which leaves it at 18 or breaks it (seen with onnx 1.23: ``Split``
-keeps ``num_outputs``, which opset 17 does not know)."""
 
 _NOISY_LOGGERS = ("onnx_ir", "onnxscript", "torch.export", "torch.fx", "torch.onnx", "transformers.exporters")
 _NAME_SCOPES = "pkg.torch.onnx.name_scopes"
@@ -52,7 +45,7 @@ _INLINE_LIMIT_BYTES = 1024
 _MESSAGE_LIMIT = 400
 
 
-def capture(call: ModelCall, *, opset: int) -> WeightlessGraph:
+def record(call: ModelCall, opset: int) -> GraphRecording:
     """Export one component: its graph, and the module's own tensors, each once, as its weights.
 
     Raises:
@@ -68,9 +61,7 @@ def capture(call: ModelCall, *, opset: int) -> WeightlessGraph:
     graph = _weightless(model, call.module)
     _name_nodes(graph.model.graph)
     _strip_traces(graph.model)
-    strip_weight_prefix(graph, f"{_Wrapper.PREFIX}model.")
-    fold_weight_transposes(graph)
-    return graph
+    return finished(graph, call, Engine.TORCH_EXPORT, prefix=f"{_Wrapper.PREFIX}model.")
 
 
 class _Wrapper(torch.nn.Module):
@@ -99,7 +90,7 @@ def _exported_model(call: ModelCall, opset: int) -> onnx_ir.Model:
         argument: dict.fromkeys(call.dynamic_axes.get(name, {}), torch.export.Dim.AUTO)
         for argument, name in wrapper.arguments.items()
     }
-    with _quiet(), _evaluating(wrapper):
+    with _quiet(), _evaluating(wrapper), traced_as(Engine.TORCH_EXPORT, wrapper, call.patches):
         exporter, config_class = _exporter()
         try:
             config = config_class(dynamic_shapes=dynamic_shapes, opset_version=opset, optimize=False)
@@ -145,11 +136,11 @@ def _may_fold(node: onnx_ir.Node) -> bool | None:
 
 
 def _require_opset(opset: int) -> None:
-    if opset < MIN_OPSET:
+    if opset < TORCH_EXPORT_MIN_OPSET:
         raise ExportError(
-            f"torch.export writes opset {MIN_OPSET} or newer, {opset} was asked for",
+            f"torch.export writes opset {TORCH_EXPORT_MIN_OPSET} or newer, {opset} was asked for",
             stage=Stage.EXPORT,
-            hint=f"use opset {MIN_OPSET}, or `engine: tracer` if the tracer can export this model",
+            hint=f"use opset {TORCH_EXPORT_MIN_OPSET}, or `engine: tracer` if the tracer can export this model",
         )
 
 
@@ -159,7 +150,7 @@ def _require_written_opset(model: onnx_ir.Model, opset: int) -> None:
         raise ExportError(
             f"torch.export cannot write opset {opset}: the graph stayed at opset {written}",
             stage=Stage.EXPORT,
-            hint=f"use opset {MIN_OPSET}",
+            hint=f"use opset {TORCH_EXPORT_MIN_OPSET}",
         )
 
 

@@ -13,6 +13,7 @@ import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +21,89 @@ import msgspec
 import torch
 
 from onnx_export_action.graphs.torchscript_signature import SIGNATURE_NAME, Signature
+from onnx_export_action.project.manifest import sha256_of
+from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
-from onnx_export_action.traceable.experts import traceable_experts
+from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.manifest import TensorRecord
+from onnx_export_action.vocabulary.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.manifest import OnnxFileRecord, TensorRecord
 from onnx_export_action.vocabulary.results import Stage
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 
-def trace(call: ModelCall) -> tuple[Any, Signature]:
-    """Trace one component; returns the program and what it takes and gives.
+@dataclass(frozen=True)
+class ProgramRecording:
+    """A traced program, and what it takes and gives."""
 
-    Its arguments have the names of the ONNX inputs, with ``_`` for dots; its result is a tuple in the order of
-    ``output_names``.
+    program: Any
+    signature: Signature
+    suffix = TORCHSCRIPT_SUFFIX
+
+    @property
+    def weights(self) -> set[str]:
+        """Names of the parameters and buffers that the program reads, as the model names them."""
+        graph = self.program.inlined_graph  # its nodes live as long as it does
+        names: dict[str, str] = {}
+        for node in graph.findAllNodes("prim::GetAttr"):
+            owner = names.get(node.inputsAt(0).debugName(), "")
+            names[node.output().debugName()] = f"{owner}.{node.s('name')}".removeprefix(".")
+        return {name.removeprefix("model.") for name in names.values()}
+
+    def write(
+        self,
+        path: Path,
+        components: list[str],
+        *,
+        task: str,  # noqa: ARG002 - a program does not say it
+        model_type: str,  # noqa: ARG002
+        shard_bytes: int = SHARD_BYTES,  # noqa: ARG002 - one file is all that the format has
+    ) -> OnnxFileRecord:
+        """Write the program, with its description inside; nothing is left where that fails."""
+        try:
+            torch.jit.save(self.program, str(path), _extra_files={SIGNATURE_NAME: msgspec.json.encode(self.signature)})
+        except RuntimeError as error:
+            path.unlink(missing_ok=True)
+            if _could_not_write(error):
+                raise OSError(None, _first_line(error)) from error
+            raise ExportError(f"TorchScript cannot save the model: {_first_line(error)}", stage=Stage.EXPORT) from error
+        return OnnxFileRecord(
+            path=path.name,
+            bytes=path.stat().st_size,
+            sha256=sha256_of(path),
+            components=components,
+            variant=REFERENCE_VARIANT,
+            engine=Engine.TORCHSCRIPT,
+            opset=0,
+            inputs=self.signature.inputs,
+            outputs=self.signature.outputs,
+        )
+
+
+def _could_not_write(error: RuntimeError) -> bool:
+    """Whether libtorch's writer stopped, as on a full disk: it has no error of its own for that (torch 2.9 to 2.13)."""
+    return "PytorchStreamWriter" in str(error)
+
+
+def record(call: ModelCall, opset: int = 0) -> ProgramRecording:  # noqa: ARG001 - programs have no opset
+    """Trace one component.
+
+    The program's arguments have the names of the ONNX inputs, with ``_`` for dots; its result is a tuple in the order
+    of ``output_names``.
 
     Raises:
         ExportError: the model cannot be traced.
     """
     inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
     untie_weights(call.module)
-    with _quiet(), traceable_experts(), torch.no_grad(), _named_arguments(call), _functions_without_gradients():
+    with (
+        _quiet(),
+        torch.no_grad(),
+        _named_arguments(call),
+        _functions_without_gradients(),
+        traced_as(Engine.TORCHSCRIPT, call.module, call.patches),
+    ):
         try:
             outputs = call.module(*inputs)
             # The grid compares with a model of its own; torch's check would run this one thrice more.
@@ -53,36 +118,11 @@ def trace(call: ModelCall) -> tuple[Any, Signature]:
             ) from error
     tensors = dict(zip((*call.input_names, *call.output_names), (*inputs, *outputs), strict=True))
     records = {name: _record(tensor, call.dynamic_axes.get(name, {})) for name, tensor in tensors.items()}
-    return program, Signature(
+    signature = Signature(
         inputs={name: records[name] for name in call.input_names},
         outputs={name: records[name] for name in call.output_names},
     )
-
-
-def save(program: Any, signature: Signature, path: Path) -> None:
-    """Write the program, with its description inside; nothing is left where that fails.
-
-    Raises:
-        ExportError: the program holds what a file cannot.
-        OSError: the file cannot be written.
-    """
-    try:
-        torch.jit.save(program, str(path), _extra_files={SIGNATURE_NAME: msgspec.json.encode(signature)})
-    except RuntimeError as error:
-        path.unlink(missing_ok=True)
-        if "PytorchStreamWriter" in str(error):  # libtorch's word for a full disk
-            raise OSError(None, _first_line(error)) from error
-        raise ExportError(f"TorchScript cannot save the model: {_first_line(error)}", stage=Stage.EXPORT) from error
-
-
-def used_weights(program: Any) -> set[str]:
-    """Names of the parameters and buffers that the program reads, as the model names them."""
-    graph = program.inlined_graph  # its nodes live as long as it does
-    names: dict[str, str] = {}
-    for node in graph.findAllNodes("prim::GetAttr"):
-        owner = names.get(node.inputsAt(0).debugName(), "")
-        names[node.output().debugName()] = f"{owner}.{node.s('name')}".removeprefix(".")
-    return {name.removeprefix("model.") for name in names.values()}
+    return ProgramRecording(program, signature)
 
 
 def untie_weights(module: torch.nn.Module) -> None:

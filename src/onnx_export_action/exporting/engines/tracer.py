@@ -10,40 +10,35 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import onnx
 import torch
 
-from onnx_export_action.graphs.weightless import (
-    WeightlessGraph,
-    attach_weights,
-    fold_weight_transposes,
-    name_axes,
-    strip_weight_prefix,
-)
+from onnx_export_action.exporting.engines.graph import GraphRecording, finished
+from onnx_export_action.graphs.passes.axes_named import name_axes
+from onnx_export_action.graphs.passes.weights_attached import attach_weights
+from onnx_export_action.graphs.weightless import WeightlessGraph
+from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
-from onnx_export_action.traceable.experts import traceable_experts
-from onnx_export_action.traceable.masks import traceable_masks
-from onnx_export_action.traceable.rewriting import Rewriting
-from onnx_export_action.traceable.scanning import recorded_scans, write_scans
-from onnx_export_action.traceable.symbolics import register_missing_operators
+from onnx_export_action.traceable.private_names import Patch, patched
+from onnx_export_action.traceable.scanning import write_scans
+from onnx_export_action.vocabulary.engines import TRACER_MAX_OPSET, Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
 
-MAX_OPSET = 20
-"""The tracer's symbolic functions end here (``torch.onnx._constants.ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET``)."""
 
-
-def trace(call: ModelCall, *, opset: int) -> WeightlessGraph:
+def record(call: ModelCall, opset: int) -> GraphRecording:
     """Trace one component.
 
     Raises:
-        ExportError: the model cannot be traced, or the tracer lost one of its inputs.
+        ExportError: the tracer does not write this opset, cannot trace the model, or lost one of its inputs.
     """
+    _require_opset(opset)
     inputs = tuple(call.dummy_inputs[name] for name in call.input_names)
-    with _quiet(), traceable_experts(), _recorded_shapes(call.module) as output_shapes, torch.no_grad():
+    with _quiet(), _recorded_shapes(call.module) as output_shapes, torch.no_grad():
         try:
-            with Rewriting(), traceable_masks():
+            with traced_as(Engine.TRACER, call.module, call.patches), patched(PATCHES):
                 graph = _traced_graph(call, inputs, opset)
         except ExportError:
             raise
@@ -53,32 +48,37 @@ def trace(call: ModelCall, *, opset: int) -> WeightlessGraph:
     shapes |= dict(zip(call.output_names, output_shapes, strict=True))
     _require_names(graph.model, call)
     name_axes(graph.model, call.dynamic_axes, shapes)
-    strip_weight_prefix(graph, "model.")
-    fold_weight_transposes(graph)
-    return graph
+    return finished(graph, call, Engine.TRACER, prefix="model.")
+
+
+def _require_opset(opset: int) -> None:
+    if opset > TRACER_MAX_OPSET:
+        raise ExportError(
+            f"the tracer writes opset {TRACER_MAX_OPSET} at most, {opset} was asked for",
+            stage=Stage.EXPORT,
+            hint="use `engine: torch-export` or a lower opset",
+        )
 
 
 def _traced_graph(call: ModelCall, inputs: tuple[torch.Tensor, ...], opset: int) -> WeightlessGraph:
     # Without its parameters the graph is a few hundred kilobytes: torch neither copies nor folds nor compares
-    # weights, which ``graph.write_graph`` later streams to disk from where they are.
-    register_missing_operators()
+    # weights, which ``graphs.writing`` later streams to disk from where they are.
     buffer = io.BytesIO()
-    with recorded_scans(), _shapes_inferred_without_weights():
-        torch.onnx.export(
-            call.module,
-            inputs,
-            buffer,
-            dynamo=False,
-            export_params=False,
-            keep_initializers_as_inputs=True,
-            do_constant_folding=False,
-            opset_version=opset,
-            input_names=call.input_names,
-            output_names=call.output_names,
-            dynamic_axes=call.dynamic_axes,
-        )
-        model = onnx.load_model_from_string(buffer.getvalue())
-        write_scans(model, opset)
+    torch.onnx.export(
+        call.module,
+        inputs,
+        buffer,
+        dynamo=False,
+        export_params=False,
+        keep_initializers_as_inputs=True,
+        do_constant_folding=False,
+        opset_version=opset,
+        input_names=call.input_names,
+        output_names=call.output_names,
+        dynamic_axes=call.dynamic_axes,
+    )
+    model = onnx.load_model_from_string(buffer.getvalue())
+    write_scans(model, opset)
     return attach_weights(model, call.module, call.input_names)
 
 
@@ -112,34 +112,27 @@ def _recorded_shapes(module: torch.nn.Module) -> Iterator[list[tuple[int, ...]]]
 @contextmanager
 def _quiet() -> Iterator[None]:
     # Every shape a model reads in Python gives a TracerWarning; whether it matters is what validation finds out.
-    # A failing trace prints its whole graph to stdout; the exception says what matters. Torch's own switch for it is
-    # turned on again by every export (torch 2.13, `setup_onnx_logging` tests the function `_jit_is_onnx_log_enabled`
-    # instead of calling it), so the printing itself is replaced.
-    log = torch._C._jit_onnx_log
-    torch._C._jit_onnx_log = _log_nothing
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch._C._jit_onnx_log = log
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _log_nothing(*_: object) -> None:
     """What a failing trace logs to."""
 
 
-@contextmanager
-def _shapes_inferred_without_weights() -> Iterator[None]:
-    """Keep the weights out of the tracer's shape inference.
+def _inferred_without_weights(infer: Any, graph: Any, _parameters: Any, opset: int) -> Any:
+    """The pass without the weights."""
+    return infer(graph, {}, opset)
 
-    The pass copies every parameter into a protobuf, twice: 7 of the 11 seconds that tracing gpt2 took, and twice its
-    weights in memory. It reads the values of shape arguments only, which no parameter is. (torch 2.13; there is no
-    public switch.)
-    """
-    infer = torch._C._jit_pass_onnx_graph_shape_type_inference
-    torch._C._jit_pass_onnx_graph_shape_type_inference = lambda graph, _parameters, opset: infer(graph, {}, opset)
-    try:
-        yield
-    finally:
-        torch._C._jit_pass_onnx_graph_shape_type_inference = infer
+
+PATCHES = (
+    # A failing trace prints its whole graph to stdout; the exception says what matters. Torch's own switch for it is
+    # turned on again by every export (torch 2.13, `setup_onnx_logging` tests the function `_jit_is_onnx_log_enabled`
+    # instead of calling it), so the printing itself is replaced.
+    Patch("torch._C._jit_onnx_log", replacement=_log_nothing),
+    # Shape inference copies every parameter into a protobuf, twice: 7 of the 11 seconds that tracing gpt2 took, and
+    # twice its weights in memory. It reads the values of shape arguments only, which no parameter is. (torch 2.13;
+    # there is no public switch.)
+    Patch("torch._C._jit_pass_onnx_graph_shape_type_inference", replacement=_inferred_without_weights, around=True),
+)

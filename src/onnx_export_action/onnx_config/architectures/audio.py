@@ -125,7 +125,8 @@ class MoonshineOnnxConfig(AudioToTextOnnxConfig):
 
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyMaskedSpeechGenerator, *AudioToTextOnnxConfig.DUMMY_INPUT_GENERATOR_CLASSES)
     HAS_ABSOLUTE_POSITIONS = False
-    DECODER_CALLS = "moonshine_decoder"
+    TRACEABLE = "audio.moonshine"
+    DECODER_CALLS = "decoder"
     # Kernel and stride of the convolutions in ``MoonshineEncoder``.
     CONVOLUTIONS = ((127, 64), (7, 3), (3, 2))
 
@@ -198,7 +199,8 @@ class VitsOnnxConfig(TextEncoderOnnxConfig):
 
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummySilentChanceGenerator)
     HAS_ABSOLUTE_POSITIONS = False
-    CALLS = "vits"
+    TRACEABLE = "audio.vits"
+    CALLS = "speech"
 
     @property
     def inputs(self) -> Axes:
@@ -227,7 +229,8 @@ class SpeechT5PostnetOnnxConfig(OnnxConfig):
 
     DUMMY_INPUT_GENERATOR_CLASSES = (DummySpectrogramSoFarGenerator,)
     FILE_NAME = "decoder_postnet"
-    CALLS = "speecht5_postnet"
+    TRACEABLE = "audio.speecht5"
+    CALLS = "postnet"
 
     @classmethod
     def belongs_to(cls, normalized_config: NormalizedConfig) -> bool:
@@ -249,7 +252,7 @@ class SpeechT5PostnetAndVocoderOnnxConfig(SpeechT5PostnetOnnxConfig):
     """The last steps of SpeechT5 where a vocoder lies beside it."""
 
     FILE_NAME = "decoder_postnet_and_vocoder"
-    CALLS = "speecht5_postnet_and_vocoder"
+    CALLS = "postnet_and_vocoder"
 
     @classmethod
     def belongs_to(cls, normalized_config: NormalizedConfig) -> bool:
@@ -282,8 +285,10 @@ class SpeechT5OnnxConfig(OnnxSeq2SeqConfigWithPast):
         DummyEncoderOutputGenerator,
         DummyPastKeyValuesGenerator,
     )
-    CALLS = "speecht5_encoder"
-    DECODER_CALLS = "speecht5_decoder"
+    INNER_MODELS: ClassVar[dict[str, str]] = {"vocoder": "SpeechT5HifiGan"}
+    TRACEABLE = "audio.speecht5"
+    CALLS = "encoder"
+    DECODER_CALLS = "decoder"
     ALWAYS_WITH_PAST = True
     FURTHER_PARTS = (SpeechT5PostnetOnnxConfig, SpeechT5PostnetAndVocoderOnnxConfig)
 
@@ -350,7 +355,8 @@ class MusicgenTextEncoderOnnxConfig(TextEncoderOnnxConfig):
     NORMALIZED_CONFIG_CLASS = NormalizedTextConfig.with_args(text_config="text_encoder")
     HAS_ABSOLUTE_POSITIONS = False
     FILE_NAME = "text_encoder"
-    CALLS = "musicgen_text_encoder"
+    TRACEABLE = "audio.musicgen"
+    CALLS = "text_encoder"
 
     @property
     def inputs(self) -> Axes:
@@ -381,7 +387,8 @@ class MusicgenEncodecOnnxConfig(MusicgenPartOnnxConfig):
     """The last step of Musicgen: from words to sound."""
 
     FILE_NAME = "encodec_decode"
-    CALLS = "musicgen_encodec_decode"
+    TRACEABLE = "audio.musicgen"
+    CALLS = "encodec_decode"
 
     @property
     def inputs(self) -> Axes:
@@ -406,7 +413,8 @@ class MusicgenDelayPatternOnnxConfig(MusicgenPartOnnxConfig):
     """The first step of Musicgen: where the words of each codebook belong, one later than those of the one before."""
 
     FILE_NAME = "build_delay_pattern_mask"
-    CALLS = "musicgen_build_delay_pattern_mask"
+    TRACEABLE = "audio.musicgen"
+    CALLS = "build_delay_pattern_mask"
 
     @property
     def inputs(self) -> Axes:
@@ -426,6 +434,7 @@ class MusicgenDelayPatternOnnxConfig(MusicgenPartOnnxConfig):
 class MusicgenOnnxConfig(OnnxSeq2SeqConfigWithPast):
     """Musicgen, from text to sound; always with past."""
 
+    TRACEABLE = "audio.musicgen"
     NORMALIZED_CONFIG_CLASS = MusicgenPartOnnxConfig.NORMALIZED_CONFIG_CLASS
     DUMMY_INPUT_GENERATOR_CLASSES = (
         DummyCodebookGenerator,

@@ -50,6 +50,7 @@ class DummyLatentGenerator(DummyInputGenerator):
 class DiffusionOnnxConfig(OnnxConfig):
     """A network that halves images or latents and doubles them again; sizes must survive all halving."""
 
+    TRACEABLE = "vision.diffusion"
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyLatentGenerator, DummyEncoderOutputGenerator)
     NORMALIZED_CONFIG_CLASS: ClassVar[NormalizedConfigClass] = NormalizedVisionConfig.with_args(
         image_size="sample_size", encoder_hidden_size="cross_attention_dim", allow_new=True

@@ -191,7 +191,8 @@ class ColPaliOnnxConfig(TextAndVisionOnnxConfig):
     )
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyImagePromptGenerator, DummyVisionInputGenerator)
     HAS_ABSOLUTE_POSITIONS = False
-    CALLS = "colpali_page"
+    TRACEABLE = "multimodal.colpali"
+    CALLS = "page"
 
     @property
     def inputs(self) -> Axes:
@@ -220,7 +221,8 @@ class SamVisionEncoderOnnxConfig(SamPartOnnxConfig):
     """What is computed once an image."""
 
     FILE_NAME = "vision_encoder"
-    CALLS = "sam_vision_encoder"
+    TRACEABLE = "multimodal.sam"
+    CALLS = "vision_encoder"
     CONSTANT_OUTPUTS = frozenset({"image_positional_embeddings"})
 
     @property
@@ -239,7 +241,8 @@ class SamPromptDecoderOnnxConfig(SamPartOnnxConfig):
     """What is computed for every set of points."""
 
     FILE_NAME = "prompt_encoder_mask_decoder"
-    CALLS = "sam_prompt_encoder_mask_decoder"
+    TRACEABLE = "multimodal.sam"
+    CALLS = "prompt_encoder_mask_decoder"
 
     @property
     def inputs(self) -> Axes:

@@ -210,6 +210,7 @@ class EsmOnnxConfig(RobertaOnnxConfig):
 class LongformerOnnxConfig(RobertaOnnxConfig):
     """Longformer, whose tokens see a window, and those of ``global_attention_mask`` everything."""
 
+    TRACEABLE = "text.longformer"
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyTextInputGenerator, DummyGlobalAttentionGenerator)
 
     @property

@@ -86,6 +86,7 @@ class SwinOnnxConfig(VisionOnnxConfig):
 class Swinv2OnnxConfig(SwinOnnxConfig):
     """Swin V2."""
 
+    TRACEABLE = "vision.swinv2"
     IMAGE_SIZE_VARIES = True
     FEATURES = "patches"
 
@@ -235,10 +236,14 @@ class EfficientNetOnnxConfig(ResNetOnnxConfig):
 class MobileNetV1OnnxConfig(ResNetOnnxConfig):
     """MobileNet V1."""
 
+    TRACEABLE = "vision.mobilenet_v1"
+
 
 @register_onnx("mobilenet_v2", *IMAGE_TASKS)
 class MobileNetV2OnnxConfig(MobileNetV1OnnxConfig):
     """MobileNet V2."""
+
+    TRACEABLE = "vision.mobilenet_v2"
 
 
 @register_onnx("mobilevit", *IMAGE_TASKS, "image-segmentation")
@@ -314,6 +319,7 @@ class DFineOnnxConfig(RTDetrOnnxConfig):
 class MaskFormerOnnxConfig(VisionOnnxConfig):
     """MaskFormer."""
 
+    TRACEABLE = "vision.maskformer"
     NORMALIZED_CONFIG_CLASS = NormalizedVisionConfig.with_args(image_size="backbone_config.image_size")
     IMAGE_SIZE_VARIES = True
     FEATURES = "queries"

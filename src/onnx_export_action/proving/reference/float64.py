@@ -12,16 +12,19 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
+
+from onnx_export_action.traceable.private_names import DISPATCH_MODE, GROUPED_PRODUCT, TREE_MAP
 
 _WIDE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 # They only pick rows: the rows are made float64, not the table.
 _PICKS = {torch.ops.aten.embedding.default, torch.ops.aten.index_select.default}
-_GROUPED_PRODUCTS = {torch.ops.aten._grouped_mm.default}
+_GROUPED_PRODUCTS = {GROUPED_PRODUCT.find().default}
+
+_DispatchMode: Any = DISPATCH_MODE.find()
+_tree_map_only: Any = TREE_MAP.find()
 
 
-class Float64Mode(TorchDispatchMode):
+class Float64Mode(_DispatchMode):
     """While active, float32 arithmetic of PyTorch is done in float64.
 
     ``flops`` counts the operations of products and convolutions, ``copied`` the elements that were made float64.
@@ -47,13 +50,13 @@ class Float64Mode(TorchDispatchMode):
         if any(tensor.dtype in _WIDE for tensor in _written(func, args, kwargs)):
             return _run_in_place(func, args, kwargs)
         args, kwargs = self._widened((args, kwargs))
-        args, kwargs = tree_map_only(torch.dtype, lambda dtype: _WIDE.get(dtype, dtype), (args, kwargs))
+        args, kwargs = _tree_map_only(torch.dtype, lambda dtype: _WIDE.get(dtype, dtype), (args, kwargs))
         result = _grouped_product(*args, **kwargs) if func in _GROUPED_PRODUCTS else func(*args, **kwargs)
         self.flops += _flops(func, args, result)
         return self._widened(result)
 
     def _widened(self, values: Any) -> Any:
-        return tree_map_only(torch.Tensor, self._wide, values)
+        return _tree_map_only(torch.Tensor, self._wide, values)
 
     def _wide(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.dtype not in _WIDE:

@@ -12,45 +12,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from onnx_export_action.graphs.passes.axes_named import name_axes
+from onnx_export_action.graphs.passes.transposes_folded import fold_weight_transposes
+from onnx_export_action.graphs.passes.weights_attached import attach_weights
 from onnx_export_action.graphs.reader import external_locations, read_onnx
-from onnx_export_action.graphs.weightless import (
-    Weight,
-    WeightlessGraph,
-    attach_weights,
-    fold_weight_transposes,
-    name_axes,
-    write_graph,
-)
+from onnx_export_action.graphs.weightless import Weight, WeightlessGraph
+from onnx_export_action.graphs.writing import write_graph
 from onnx_export_action.vocabulary.errors import ExportError
-
-
-class Tied(torch.nn.Module):
-    """An embedding whose matrix is also the output projection, as in GPT-2, and a projection of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.embedding = torch.nn.Parameter(torch.randn(300, 16, generator=generator))
-        self.projection = torch.nn.Parameter(torch.randn(16, 16, generator=generator))
-
-
-def traced() -> onnx.ModelProto:
-    """Gather(embedding), MatMul with the projection transposed, MatMul with the embedding transposed."""
-    nodes = [
-        helper.make_node("Gather", ["embedding", "input_ids"], ["embedded"]),
-        helper.make_node("Transpose", ["projection"], ["projection_t"], perm=[1, 0]),
-        helper.make_node("MatMul", ["embedded", "projection_t"], ["projected"]),
-        helper.make_node("Transpose", ["embedding"], ["embedding_t"], perm=[1, 0]),
-        helper.make_node("MatMul", ["projected", "embedding_t"], ["logits"]),
-    ]
-    inputs = [
-        helper.make_tensor_value_info("input_ids", TensorProto.INT64, [2, 3]),
-        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [300, 16]),
-        helper.make_tensor_value_info("projection", TensorProto.FLOAT, [16, 16]),
-    ]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [2, 3, 300])]
-    graph = helper.make_graph(nodes, "tied", inputs, outputs)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+from tests.unit.graphs.tied import Tied, traced
 
 
 @pytest.fixture
@@ -99,13 +68,6 @@ def test_a_tied_weight_is_stored_once_and_another_is_stored_transposed(
     assert written.bytes < module.embedding.nbytes + module.projection.nbytes + 2000
     stored = {tensor.name for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer}
     assert stored == {"embedding", "projection_transposed"}
-
-
-def test_axes_carry_their_declared_names_and_the_rest_are_fixed(graph: WeightlessGraph, tmp_path: Path) -> None:
-    write_graph(graph, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
-    assert session.get_inputs()[0].shape == ["batch_size", "sequence_length"]
-    assert session.get_outputs()[0].shape == ["batch_size", "sequence_length", 300]
 
 
 def test_beyond_its_largest_size_a_file_has_its_weights_in_one_file_beside_it(
@@ -188,8 +150,3 @@ def test_a_scalar_and_an_empty_weight_survive(tmp_path: Path) -> None:
     assert read["scalar"] == 2.5
     assert read["scalar"].shape == ()
     assert read["empty"].shape == (0, 4)
-
-
-def test_a_graph_input_that_is_no_parameter_is_refused(module: Tied) -> None:
-    with pytest.raises(ValueError, match="input_ids"):
-        attach_weights(traced(), module, [])

@@ -1,8 +1,10 @@
-"""Tables of positions, resized for every image of a batch at once."""
+"""SigLIP 2, which resizes its positions for each image by itself, in a Python loop (transformers 5.24)."""
 
 from __future__ import annotations
 
 import torch
+
+from onnx_export_action.traceable.private_names import Patch
 
 
 def resized_for_each(table: torch.Tensor, shapes: torch.Tensor, max_length: int) -> torch.Tensor:
@@ -29,3 +31,11 @@ def _weights(places: torch.Tensor, after: torch.Tensor, before: int) -> torch.Te
     distances = (torch.arange(before).float() + 0.5 - middles.unsqueeze(-1)).abs() / scale.clamp(min=1).unsqueeze(-1)
     weights = (1 - distances).clamp(min=0)
     return weights / weights.sum(dim=-1, keepdim=True)
+
+
+PATCHES = (
+    Patch(
+        "transformers.models.siglip2.modeling_siglip2.Siglip2VisionEmbeddings.resize_positional_embeddings",
+        replacement=resized_for_each,
+    ),
+)

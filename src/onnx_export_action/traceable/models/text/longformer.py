@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from onnx_export_action.traceable.private_names import Patch
+
 
 def without_padding(_: Any, *, pad_token_id: int, **inputs: Any) -> tuple[Any, ...]:  # noqa: ARG001 - nothing is padded
     """What ``_pad_to_window_size`` answers for inputs as they are: the attention below takes any length."""
@@ -123,3 +125,18 @@ def _with_global_rows(
     scores = scores.masked_fill(is_masked[:, None, None, :], torch.finfo(scores.dtype).min)
     seen = torch.where(exists[:, None, :, None], scores.softmax(dim=-1) @ value, _at(answer, places))
     return answer.scatter(2, places[:, None, :, None].expand_as(seen), seen)
+
+
+PATCHES = (
+    # Windows cut out of a text at steps, and as many places for global tokens as one batch has: `forward` reads both as
+    # Python numbers, and so keeps those of the traced input.
+    Patch(
+        "transformers.models.longformer.modeling_longformer.LongformerSelfAttention.forward",
+        replacement=window_attention,
+    ),
+    # Texts padded to a whole number of windows, by a branch that a trace takes or leaves for good.
+    Patch(
+        "transformers.models.longformer.modeling_longformer.LongformerModel._pad_to_window_size",
+        replacement=without_padding,
+    ),
+)

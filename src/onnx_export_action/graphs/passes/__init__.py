@@ -1,0 +1,1 @@
+"""Passes over graphs, a file each, named by what it ensures."""

@@ -1,0 +1,1 @@
+"""What is special about single models of several modalities, a file each."""

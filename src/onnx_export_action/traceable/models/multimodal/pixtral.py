@@ -1,0 +1,34 @@
+"""Pixtral, which puts images of one size in a list and in a row again (transformers 5.24)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from onnx_export_action.traceable.private_names import Patch
+
+
+def of_one_size(forward: Any, self: Any, pixel_values: torch.Tensor, image_sizes: Any = None, **kwargs: Any) -> Any:
+    """``PixtralVisionModel.forward`` of images (batch, channels, height, width) of one size, without the list.
+
+    Those of several sizes stay as they are.
+    """
+    if image_sizes is not None:
+        return forward(self, pixel_values, image_sizes, **kwargs)
+    images = self.patch_conv(pixel_values)
+    batch, size, height, width = images.shape
+    patches = self.ln_pre(images.flatten(2).transpose(1, 2).reshape(1, -1, size))
+    place = torch.arange(height * width).repeat(batch)
+    rotations = self.patch_positional_embedding(patches, torch.stack((place // width, place % width), dim=-1))
+    image = torch.arange(batch).repeat_interleave(height * width)
+    mask = torch.where(image == image.unsqueeze(-1), 0.0, torch.finfo(patches.dtype).min)
+    kwargs.pop("return_dict", None)
+    return self.transformer(patches, attention_mask=mask[None, None], position_embeddings=rotations, **kwargs)
+
+
+PATCHES = (
+    Patch(
+        "transformers.models.pixtral.modeling_pixtral.PixtralVisionModel.forward", replacement=of_one_size, around=True
+    ),
+)

@@ -1,0 +1,1 @@
+"""What is special about single models of text, a file each."""

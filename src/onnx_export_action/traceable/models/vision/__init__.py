@@ -1,0 +1,1 @@
+"""What is special about single models of images, a file each."""
