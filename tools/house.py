@@ -60,7 +60,6 @@ ROOMS = (
             "proving",
             "exporting",
             "traceable",
-            "graphs",
             "project",
             "onnx_config",
             "isolation",

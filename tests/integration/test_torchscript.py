@@ -17,7 +17,6 @@ from onnx_export_action.pipeline.running import check_folder, export_and_check
 from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.cases.grid import plan_cases
-from onnx_export_action.proving.measures.tolerance import UserTolerances
 from onnx_export_action.proving.records import CandidateFile, write_record
 from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import ModelCall, model_call
@@ -25,7 +24,7 @@ from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME
-from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance
+from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import FileResult, Stage, TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 
@@ -172,7 +171,7 @@ def checked(module: torch.nn.Module, onnx_config: TextEncoderOnnxConfig, folder:
     cases = ((spec, spec.arrays(onnx_config), list[str]()) for spec in plan_cases(onnx_config, seed=0))
     write_record(component_reference(module, "model", onnx_config, cases, folder), folder, "model")
     asked = CandidateFile(path=folder / "model.pt", name="model.pt", components=["model"], engine="torchscript")
-    return check_file(UserTolerances({}, OutputTolerance(atol=1e-5)), asked, folder).result
+    return check_file(Tolerances(of_every_output=OutputTolerance(atol=1e-5)), asked, folder).result
 
 
 def test_what_tracing_fixed_is_found_and_said(checkpoint: CheckpointFactory, tmp_path: Path) -> None:

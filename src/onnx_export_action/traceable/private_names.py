@@ -2,7 +2,8 @@
 
 Such a name goes without notice, so each stands here or in the file of the patch that replaces it, with the versions
 that it is for, and is looked up only when it is needed: a patch for a model imports no code of another. What the
-installed version should have and has not is an error that says so; a test walks :func:`register`.
+installed version should have and has not is an error that says so; a test walks :func:`register` over the rooms that
+may have such names, ``traceable`` and ``exporting.engines``.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
 
 _ABSENT = object()
-
-# Where patches are declared, besides the rooms' own modules.
-_PLACES = ("onnx_export_action.traceable", "onnx_export_action.exporting.engines")
 
 
 @dataclass(frozen=True)
@@ -177,14 +175,15 @@ USED = (
 """Names of torch that code in these rooms uses as they are."""
 
 
-def register() -> list[PrivateName]:
-    """Every private name: those that are used, and those that are replaced."""
-    found: list[PrivateName] = list(USED)
-    for place in _PLACES:
-        for module in _modules(importlib.import_module(place)):
+def register(*packages: ModuleType) -> list[PrivateName]:
+    """Every private name that the modules of these packages declare: those that are used, and those replaced."""
+    found: list[PrivateName] = []
+    for package in packages:
+        for module in _modules(package):
             found += getattr(module, "PATCHES", ())
+            found += getattr(module, "USED", ())
             found += [value for value in vars(module).values() if isinstance(value, PrivateName)]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:

@@ -11,6 +11,8 @@ import pytest
 from packaging import version
 
 import onnx_export_action
+from onnx_export_action import traceable
+from onnx_export_action.exporting import engines
 from onnx_export_action.onnx_config.base import PatchingSpec
 from onnx_export_action.traceable.private_names import Patch, PrivateName, patched, register
 from onnx_export_action.vocabulary.errors import ExportError
@@ -19,9 +21,10 @@ from onnx_export_action.vocabulary.results import Stage
 SOURCES = Path(onnx_export_action.__file__).parent
 PACKAGES = ("torch", "transformers")
 ROOMS = ("traceable", "exporting/engines")
+REGISTER = register(traceable, engines)
 
 
-@pytest.mark.parametrize("name", register(), ids=lambda name: name.path)
+@pytest.mark.parametrize("name", REGISTER, ids=lambda name: name.path)
 def test_a_registered_name_is_there_or_for_other_versions(name: PrivateName) -> None:
     if name.is_expected:
         name.find()
@@ -77,7 +80,7 @@ def test_private_names_are_found_however_they_are_imported(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("file", sorted(SOURCES.rglob("*.py")), ids=lambda file: file.relative_to(SOURCES).as_posix())
 def test_a_private_name_that_code_uses_is_registered_and_in_these_rooms(file: Path) -> None:
-    registered = [name.path for name in register()]
+    registered = [name.path for name in REGISTER]
     found = set(private_names_in(file))
     inside = any(file.is_relative_to(SOURCES / room) for room in ROOMS)
     assert inside or not found
