@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -97,7 +98,9 @@ def test_exceptions_of_the_table_are_modules_and_needed() -> None:
 def test_a_heavy_import_would_be_found(tmp_path: Path) -> None:
     (tmp_path / "innocent.py").write_text("import json\n")
     (tmp_path / "careless.py").write_text("import json\n\nimport torch.nn\n")
-    found = what_is_heavy(["innocent", "careless"], cwd=tmp_path)
+    # The command sets PYTHONSAFEPATH for the processes it starts, and a test may have run it in this one.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    found = what_is_heavy(["innocent", "careless"], cwd=tmp_path, env=environment)
     assert found == [f"careless: torch is heavy ({tmp_path / 'careless.py'}:3)"]
 
 
