@@ -20,6 +20,14 @@ FACE = "(package)"  # __init__ and __main__: the names that users import, and `p
 # A light room imports without these: a hook or a report job does not have them.
 HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "numpy", "huggingface_hub", "safetensors")
 
+# A foreign thing that may change has one place: the folders and files of the package that import it.
+FOREIGN = {
+    "actions_toolkit": ("entrypoints/github/toolkit.py",),
+    "github": ("entrypoints/github/api.py", "entrypoints/github/comments.py"),
+    "huggingface_hub": ("hub/", "loading/"),
+    "transformers.exporters": ("exporting/engines/torch_export.py",),
+}
+
 FILES_OF_A_FOLDER = 14
 LINES_OF_A_FILE = 450
 LINES_OF_A_CLASS = 160
@@ -197,25 +205,38 @@ def arrows() -> list[Arrow]:
 
 def _used(path: Path) -> Iterator[tuple[int, str]]:
     """The rooms that a file names, with the lines, wherever in the file that is."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        for name in _names(node):
-            match = _OWN_NAME.fullmatch(name)
-            if match:
-                yield node.lineno, _room_named(match[1], match[2].strip("."))  # type: ignore[attr-defined]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for line, name in (*_imported(tree), *_strings(tree)):
+        match = _OWN_NAME.fullmatch(name)
+        if match:
+            yield line, "hooks" if match[1] == HOOKS_PACKAGE else room_of(match[2].strip("."))
 
 
-def _names(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        return [node.module or ""] if node.module != PACKAGE else [f"{PACKAGE}.{alias.name}" for alias in node.names]
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
-        return [node.value]
-    return []
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
+            yield from ((node.lineno, f"{PACKAGE}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.module or ""
 
 
-def _room_named(package: str, below: str) -> str:
-    return "hooks" if package == HOOKS_PACKAGE else room_of(below)
+def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            yield node.lineno, node.value
+
+
+def strangers() -> Iterator[str]:
+    """Every import of a foreign thing outside its place."""
+    source = SOURCES[0]
+    for path in sorted(source.rglob("*.py")):
+        place = path.relative_to(source).as_posix()
+        for line, name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
+            for thing, places in FOREIGN.items():
+                if f"{name}.".startswith(f"{thing}.") and not place.startswith(places):
+                    yield f"{path.relative_to(ROOT)}:{line}: {thing}"
 
 
 def floors() -> dict[str, int]:

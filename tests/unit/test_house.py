@@ -9,7 +9,20 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tools.house import BY_NAME, FACE, HEAVY, HOOKS_PACKAGE, PACKAGE, ROOMS, ROOT, arrows, floors, modules, room_of
+from tools.house import (
+    BY_NAME,
+    FACE,
+    HEAVY,
+    HOOKS_PACKAGE,
+    PACKAGE,
+    ROOMS,
+    ROOT,
+    arrows,
+    floors,
+    modules,
+    room_of,
+    strangers,
+)
 
 UNIT = ROOT / "tests" / "unit"
 
@@ -37,6 +50,10 @@ def test_the_table_lists_no_arrow_that_is_not_there() -> None:
     drawn = {(arrow.source, arrow.target) for arrow in arrows()}
     listed = {(room.name, name) for room in ROOMS for name in room.uses}
     assert listed - drawn == set(), "take it out of tools/house.py"
+
+
+def test_a_foreign_thing_has_one_place() -> None:
+    assert list(strangers()) == []
 
 
 def _is_light(module: str) -> bool:
