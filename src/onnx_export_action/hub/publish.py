@@ -8,99 +8,27 @@ Nothing is ever deleted.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnx_export_action.hub.credentials import is_of_the_network, token_for
+from onnx_export_action.hub.answers import AgainError, told
+from onnx_export_action.hub.credentials import token_for
 from onnx_export_action.hub.model_card import CARD_NAME, card_with_section
 from onnx_export_action.hub.proof import ProvenFile, git_blob_sha1, proven_files, publish_error
+from onnx_export_action.hub.publication import Destination, Publication, Step
+from onnx_export_action.hub.remote import Missing, Remote, existing_remote, read_remote
 from onnx_export_action.vocabulary.results import TargetResult
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, HfApi, RepoFile
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import CommitOperationAdd, HfApi
 
 _ATTEMPTS = 6
 _FIRST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 60.0
 _SMALL_BYTES = 10 * 2**20  # read once and hashed as sent; larger files are hashed again after the upload
-_UNAUTHORIZED, _PAYMENT, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _MOVED, _TOO_LARGE, _TOO_MANY = (
-    401,
-    402,
-    403,
-    404,
-    409,
-    412,
-    413,
-    429,
-)
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where to publish. ``revision`` is a branch, made where it is missing; ``private`` is for a new repository."""
-
-    repo: str
-    revision: str = "main"
-    create_pr: bool = False
-    tag: str | None = None
-    private: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """One file of the commit: ``action`` is add, update or keep."""
-
-    action: str
-    path: str
-    size: int
-
-
-@dataclass
-class Publication:
-    """What was done, or (``dry_run``) would be. ``commit`` is empty where nothing had to change."""
-
-    destination: Destination
-    steps: list[Step]
-    notes: list[str] = field(default_factory=list)
-    dry_run: bool = False
-    commit: str = ""
-    url: str = ""
-
-    def lines(self) -> Iterator[str]:
-        """What to tell: a line a file, then where it is."""
-        for step in self.steps:
-            yield f"{step.action:<6}  {step.path}  {step.size} bytes"
-        yield from self.notes
-        place = f"{self.destination.repo} ({self.destination.revision})"
-        if self.dry_run:
-            yield f"would publish to {place}"
-        elif self.url:
-            yield f"published to {place}: {self.url}"
-        else:
-            yield f"{place} has all of it already: {self.commit}"
-
-
-@dataclass(frozen=True)
-class _Remote:
-    """What the branch holds: ``parent`` is its newest commit, None where repository or branch are still to be made."""
-
-    parent: str | None
-    hashes: dict[str, str]
-    card: str | None = None
-    missing: str = ""
-
-
-class _AgainError(Exception):
-    """The attempt came to nothing and may be made again, after ``wait`` seconds."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
 
 
 def publish(
@@ -117,14 +45,14 @@ def publish(
     api = HfApi(token=token_for(destination.repo, token), library_name="onnx-export-action")
     publisher = _Publisher(api, files, result, destination)
     publication = publisher.plan_only() if dry_run else publisher.carry_out()
-    publication.notes = notes + publication.notes
-    return publication
+    return replace(publication, notes=(*notes, *publication.notes))
 
 
 class _Publisher:
     def __init__(self, api: HfApi, files: Sequence[ProvenFile], result: TargetResult, destination: Destination) -> None:
         self._api = api
         self._files = files
+        self._paths = [file.path for file in files]
         self._result = result
         self._destination = destination
         self._sent = False
@@ -132,10 +60,11 @@ class _Publisher:
 
     def plan_only(self) -> Publication:
         """Say what would be done."""
-        with _told(self._destination):
-            remote = self._remote()
+        with told(self._destination.repo):
+            remote = read_remote(self._api, self._destination, self._paths)
         steps, _ = self._steps(remote)
-        notes = [f"{remote.missing} would be made"] if remote.missing else []
+        names = {Missing.REPOSITORY: self._destination.repo, Missing.BRANCH: self._destination.revision}
+        notes = [f"{remote.missing} {names[remote.missing]} would be made"] if remote.missing else []
         return Publication(self._destination, steps, notes, dry_run=True)
 
     def carry_out(self) -> Publication:
@@ -143,9 +72,9 @@ class _Publisher:
         wait = _FIRST_WAIT_SECONDS
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with _told(self._destination):
+                with told(self._destination.repo):
                     return self._attempt()
-            except _AgainError as again:
+            except AgainError as again:
                 if self._sent and self._destination.create_pr:  # a second attempt might open a second one
                     raise publish_error(
                         f"{self._destination.repo} did not confirm the pull request: {again}",
@@ -163,7 +92,7 @@ class _Publisher:
 
     def _attempt(self) -> Publication:
         destination = self._destination
-        remote = self._existing()
+        remote = existing_remote(self._api, destination, self._paths)
         steps, additions = self._steps(remote)
         publication = Publication(destination, steps, commit=remote.parent or "")
         if additions:
@@ -177,45 +106,12 @@ class _Publisher:
                 create_pr=destination.create_pr,
                 parent_commit=remote.parent,
             )
-            publication.commit, publication.url = info.oid, info.pr_url or info.commit_url
+            publication = replace(publication, commit=info.oid, url=info.pr_url or info.commit_url)
         self._verify(publication.commit if not (destination.create_pr and additions) else None)
         self._tag(publication.commit)
         return publication
 
-    def _existing(self) -> _Remote:
-        """The state of the branch; repository and branch are made where they are missing."""
-        remote = self._remote()
-        if remote.missing:
-            if remote.missing.startswith("repository"):
-                self._api.create_repo(self._destination.repo, private=self._destination.private, exist_ok=True)
-            if self._destination.revision != "main":
-                self._api.create_branch(self._destination.repo, branch=self._destination.revision, exist_ok=True)
-            remote = self._remote()
-        return remote
-
-    def _remote(self) -> _Remote:
-        from huggingface_hub import RepoFile
-        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-
-        repo, revision = self._destination.repo, self._destination.revision
-        try:
-            parent = self._api.model_info(repo, revision=revision).sha
-        except GatedRepoError:
-            raise
-        except RepositoryNotFoundError:
-            return _Remote(None, {}, missing=f"repository {repo}")
-        except RevisionNotFoundError:
-            return _Remote(None, {}, missing=f"branch {revision}")
-        found = self._api.get_paths_info(repo, [*(file.path for file in self._files), CARD_NAME], revision=parent)
-        hashes = {one.path: _hash_of(one) for one in found if isinstance(one, RepoFile)}
-        return _Remote(parent, hashes, self._card(parent) if CARD_NAME in hashes else None)
-
-    def _card(self, parent: str | None) -> str:
-        with tempfile.TemporaryDirectory(prefix="onnx-export-card-") as folder:
-            path = self._api.hf_hub_download(self._destination.repo, CARD_NAME, revision=parent, local_dir=folder)
-            return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
-
-    def _steps(self, remote: _Remote) -> tuple[list[Step], list[CommitOperationAdd]]:
+    def _steps(self, remote: Remote) -> tuple[list[Step], list[CommitOperationAdd]]:
         from huggingface_hub import CommitOperationAdd
 
         steps, additions = [], []
@@ -243,7 +139,7 @@ class _Publisher:
         is_ours = file.path.startswith("onnx/") or file.path == "manifest.json"
         return self._result.model.source == self._destination.repo and not is_ours
 
-    def _new_card(self, remote: _Remote) -> str:
+    def _new_card(self, remote: Remote) -> str:
         published = {file.path for file in self._files}
         files = [file for file in self._result.files if file.path in published]
         return card_with_section(remote.card, self._result, files, self._destination.repo)
@@ -285,7 +181,7 @@ class _Publisher:
             if constants.HF_HUB_DISABLE_XET:
                 raise
             self._over_http = True
-            raise _AgainError(f"the upload through Xet failed: {str(error).strip()[:300]}", wait=0) from error
+            raise AgainError(f"the upload through Xet failed: {str(error).strip()[:300]}", wait=0) from error
         finally:
             constants.HF_HUB_DISABLE_XET = disabled
 
@@ -293,9 +189,8 @@ class _Publisher:
         """Read back that every file is there: a repository's .gitignore can keep the Hub from taking one."""
         if commit is None:
             return
-        paths = [file.path for file in self._files]
-        found = {one.path for one in self._api.get_paths_info(self._destination.repo, paths, revision=commit)}
-        lost = sorted(set(paths) - found)
+        found = {one.path for one in self._api.get_paths_info(self._destination.repo, self._paths, revision=commit)}
+        lost = sorted(set(self._paths) - found)
         if lost:
             raise publish_error(f"the commit {commit} lacks {', '.join(lost)}", "does a .gitignore there exclude them?")
 
@@ -311,47 +206,3 @@ class _Publisher:
             )
         if tag not in there:
             self._api.create_tag(self._destination.repo, tag=tag, revision=commit)
-
-
-def _hash_of(file: RepoFile) -> str:
-    return file.lfs.sha256 if file.lfs else file.blob_id
-
-
-@contextlib.contextmanager
-def _told(destination: Destination) -> Iterator[None]:
-    """What the Hub or the network answered, as words for the operator or as a reason to try again."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        yield
-    except HfHubHTTPError as error:
-        raise _explained(error, destination.repo) from error
-    except (RuntimeError, ValueError) as error:  # the client's own words around a failed upload of a large file
-        cause = error.__cause__
-        if isinstance(cause, HfHubHTTPError):
-            raise _explained(cause, destination.repo) from error
-        raise _AgainError(f"an upload failed ({type(cause or error).__name__})") from error
-    except OSError as error:
-        raise publish_error(f"{error.filename or destination.repo}: {error.strerror or error}") from error
-    except Exception as error:
-        if not is_of_the_network(error):
-            raise
-        raise _AgainError(f"the Hub did not answer ({type(error).__name__})") from error
-
-
-def _explained(error: HfHubHTTPError, repo: str) -> Exception:
-    status = error.response.status_code if error.response is not None else 0
-    said = f"the Hub answered {status}: {(error.server_message or str(error)).strip().splitlines()[0][:300]}"
-    if status in (_CONFLICT, _MOVED):
-        return _AgainError(f"{repo} was changed meanwhile")
-    if status == _TOO_MANY or status >= 500:  # noqa: PLR2004 - the server's own errors
-        asked = error.response.headers.get("Retry-After", "") if error.response is not None else ""
-        return _AgainError(said, float(asked) if asked.isdecimal() else None)
-    hint = {
-        _UNAUTHORIZED: "the token is wrong or has expired",
-        _FORBIDDEN: f"the token may not write to {repo}: give it write access to that repository",
-        _NOT_FOUND: f"there is no {repo}, or the token may not see it",
-        _PAYMENT: "the account's storage is used up",
-        _TOO_LARGE: "the account's storage is used up, or a file is too large",
-    }.get(status)
-    return publish_error(f"{repo} was not published to: {said}", hint)

@@ -11,7 +11,7 @@ from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.results import read_result
 
 if TYPE_CHECKING:
-    from onnx_export_action.hub.publish import Destination, Publication
+    from onnx_export_action.hub.publication import Destination, Publication
 
 
 def publish_folder(
@@ -41,7 +41,7 @@ def destination_on_hub(target: Target) -> Destination:
     Raises:
         ExportError: it has none.
     """
-    from onnx_export_action.hub.publish import Destination
+    from onnx_export_action.hub.publication import Destination
 
     if target.publish is None:
         raise plan_error(f"the target {target.name} has no section `publish`", "add `publish: {repo: org/name}`")

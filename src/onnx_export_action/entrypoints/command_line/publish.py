@@ -23,7 +23,7 @@ def publish(
     folder: Path, repo: str, result_json: Path | None, dry_run: bool, revision: str, tag: str | None, **options: bool
 ) -> ExitCode:
     """Publish the proven files of ARTIFACT_DIR to the Hugging Face Hub, in one commit."""
-    from onnx_export_action.hub.publish import Destination
+    from onnx_export_action.hub.publication import Destination
     from onnx_export_action.pipeline.publishing import publish_folder
 
     if "/" not in repo.strip("/"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnx_export_action.hub.publish import Publication
+from onnx_export_action.hub.publication import Publication
 from onnx_export_action.project.plan_changes import ChangePlan
 from onnx_export_action.project.settings import Settings
 from onnx_export_action.vocabulary.errors import ExportError

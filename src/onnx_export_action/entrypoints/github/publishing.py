@@ -11,7 +11,7 @@ from onnx_export_action.entrypoints.github.inputs import Inputs
 from onnx_export_action.entrypoints.github.outcome import OnHub
 from onnx_export_action.entrypoints.github.releases import attach_to_release
 from onnx_export_action.hub.proof import publish_error
-from onnx_export_action.hub.publish import Publication
+from onnx_export_action.hub.publication import Publication
 from onnx_export_action.pipeline.planning import destination_of, result_path_of
 from onnx_export_action.pipeline.publishing import destination_on_hub, publish_folder
 from onnx_export_action.project.plan_changes import changed_since_commit
