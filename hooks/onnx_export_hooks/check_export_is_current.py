@@ -10,6 +10,7 @@ from onnx_export_action.project.lfs import content_sha256
 from onnx_export_action.project.sentence_modules import MODULES_NAME, config_folder, module_folders
 from onnx_export_action.project.targets import Target
 from onnx_export_action.project.weight_names import weight_paths
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
@@ -18,7 +19,6 @@ from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.repository import Repository, manifest_in
 from onnx_export_hooks.rules import CURRENT_HOOK
 
-CONFIG_NAME = "config.json"
 _NAMES = frozenset({SETTINGS_NAME, MANIFEST_NAME, CONFIG_NAME, MODULES_NAME})
 _WEIGHTS = (".safetensors", ".bin")
 MAX_NAMES = 5

@@ -12,6 +12,7 @@ from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.problems import did_you_mean, nearest, quoted
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
@@ -107,14 +108,14 @@ def _target(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
     if target.folder is None:
         return
     folder = config_folder(target.folder)
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG_NAME).is_file():
         message = f"the model of {target.name} has no config.json"
         yield places.finding("target-model", ["model"], message, "give the folder that `save_pretrained` wrote")
         return
     if target.options.weights == "load" and not _has_weights(folder):
         hint = "add them, or check the architecture alone with 'weights: random'"
         yield places.finding("target-model", ["model"], f"the model of {target.name} has no weights", hint)
-    config, _ = read_model_config(folder / "config.json")
+    config, _ = read_model_config(folder / CONFIG_NAME)
     if config is not None:
         yield from _meaning(target, target.folder, config, places)
 

@@ -12,6 +12,7 @@ from onnx_export_action.project.lfs import Pointer, content_sha256, read_pointer
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.external_data import model_of_piece
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, OnnxFileRecord, TensorRecord
+from onnx_export_action.vocabulary.opsets import FIRST_LOADED_OPSET, LAST_LOADED_OPSET
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
@@ -19,8 +20,6 @@ from onnx_export_hooks.lfs import pointer_findings
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository, is_lfs_managed, manifest_in
 from onnx_export_hooks.rules import ONNX_HOOK
 
-MIN_OPSET = 7  # ONNX Runtime guarantees this and later ones
-MAX_OPSET = 26  # the last that ONNX Runtime 1.31 loads
 DOMAINS = ("", "ai.onnx.ml", "com.microsoft")  # what ONNX Runtime has on every machine
 MAX_PROTOBUF_BYTES = 2**31 - 1
 GITHUB_LIMIT_MIB = 100
@@ -329,8 +328,8 @@ def _require_onnx() -> None:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--min-opset", type=int, default=MIN_OPSET, help="default: %(default)s")
-    parser.add_argument("--max-opset", type=int, default=MAX_OPSET, help="default: %(default)s")
+    parser.add_argument("--min-opset", type=int, default=FIRST_LOADED_OPSET, help="default: %(default)s")
+    parser.add_argument("--max-opset", type=int, default=LAST_LOADED_OPSET, help="default: %(default)s")
     parser.add_argument("--allow-domain", action="append", default=[], metavar="DOMAIN", help="may be repeated")
     parser.add_argument(
         "--max-size", type=int, default=GITHUB_LIMIT_MIB, metavar="MIB", help="outside Git LFS; default: %(default)s"

@@ -10,6 +10,7 @@ from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.project.other_libraries import as_model_config, diffusers_class
 from onnx_export_action.project.targets import Target
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import Manifest, OnnxFileRecord
 from onnx_export_action.vocabulary.problems import did_you_mean, quoted
 from onnx_export_hooks.exporting import (
@@ -102,7 +103,7 @@ def _changes(
     manifest, _ = manifest_in(target.output)
     if manifest is None or manifest.target != target.name:
         return
-    if manifest.model.config_sha256 == sha256_of(folder.path / "config.json"):
+    if manifest.model.config_sha256 == sha256_of(folder.path / CONFIG_NAME):
         return
     for words in dict.fromkeys(_differences(manifest, config, plan, model_type)):
         hint = f"run `onnx-export run --target {target.name}` and commit its files"

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from onnx_export_action.vocabulary.file_names import MAX_SAFETENSORS_HEADER_BYTES
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.model_config import is_whole
 
-MAX_HEADER_BYTES = 100_000_000  # the loader's own limit
 MAX_RANK = 64
 BITS = {
     **dict.fromkeys(("F4", "F4_E2M1"), 4),
@@ -52,7 +52,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
         length = int.from_bytes(start, "little")
         if len(start) < 8:  # noqa: PLR2004 - the length's own length
             raise HeaderError("the file is shorter than a header")
-        if length > MAX_HEADER_BYTES or 8 + length > size:
+        if length > MAX_SAFETENSORS_HEADER_BYTES or 8 + length > size:
             raise HeaderError(f"the header would be {length} bytes long in a file of {size}")
         raw = stream.read(length)
     return _tensors(_parsed(raw), size - 8 - length)

@@ -32,10 +32,10 @@ from onnx_export_action.project.targets import repository_of
 from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES, SETTINGS_NAME
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_of
 from onnx_export_action.vocabulary.version import VERSION
 
-SETTINGS_FILE = "onnx-export.yaml"
 HOOKS_FILE = ".pre-commit-config.yaml"
 WORKFLOW_FILE = ".github/workflows/onnx-export.yml"
 REPOSITORY = "https://github.com/org/onnx-export-action"
@@ -48,7 +48,6 @@ LIGHT_HOOKS = (
     "check-export-is-current",
 )
 
-_MAX_CONFIG_BYTES = 16 * 2**20
 _MAX_GLUE_BYTES = 2**20
 _MAX_MODELS = 500
 _MAX_NAME = 60
@@ -102,7 +101,7 @@ def proposals(root: Path, hub_ids: Sequence[str] = ()) -> list[Proposal]:
         ExportError: there is no model, a file cannot be read, or an existing onnx-export.yaml has mistakes.
     """
     models = _with_hub_ids(find_models(root), hub_ids)
-    if not (root / SETTINGS_FILE).exists():
+    if not (root / SETTINGS_NAME).exists():
         _require_one(root, models)
     return [_settings(root, models), _hooks(root), _workflow(root)]
 
@@ -136,13 +135,13 @@ def _model_folder(folder: Path) -> Path | None:
 
 def _config_files(root: Path) -> Iterator[Path]:
     """Every config.json, by path: those that Git keeps or would keep, or all where there is no Git."""
-    listed = _in_git(root, "config.json", "*/config.json")
+    listed = _in_git(root, CONFIG_NAME, "*/config.json")
     yield from _config_files_on_disk(root) if listed is None else listed
 
 
 def _in_git(root: Path, *patterns: str) -> list[Path] | None:
     """The files that Git keeps or would keep, by path; None where there is no Git."""
-    repository = repository_of(root / SETTINGS_FILE)
+    repository = repository_of(root / SETTINGS_NAME)
     if not (repository / ".git").exists():
         return None
     try:
@@ -155,8 +154,8 @@ def _in_git(root: Path, *patterns: str) -> list[Path] | None:
 def _config_files_on_disk(root: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _TOOLS_FOLDERS and not name.startswith("."))
-        if "config.json" in names:
-            yield Path(parent) / "config.json"
+        if CONFIG_NAME in names:
+            yield Path(parent) / CONFIG_NAME
 
 
 def _is_by_product(place: Path, folder: Path) -> bool:
@@ -165,7 +164,7 @@ def _is_by_product(place: Path, folder: Path) -> bool:
 
 def _read_config(path: Path) -> dict[str, Any] | None:
     try:
-        if path.is_symlink() or path.stat().st_size > _MAX_CONFIG_BYTES:
+        if path.is_symlink() or path.stat().st_size > MAX_CONFIG_BYTES:
             return None
         config = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -250,7 +249,7 @@ def _require_one(root: Path, models: list[FoundModel]) -> None:
 
 
 def _settings(root: Path, models: list[FoundModel]) -> Proposal:
-    path = Path(SETTINGS_FILE)
+    path = Path(SETTINGS_NAME)
     before = _read(root / path)
     if before is None:
         header = f"# yaml-language-server: $schema={SCHEMA_URL}\nversion: 1\ntargets:\n"

@@ -17,6 +17,7 @@ from onnx_export_action.entrypoints.progress import printable, progress_display
 from onnx_export_action.judging.policy import exit_code_of
 from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest, TensorRecord
+from onnx_export_action.vocabulary.opsets import DEFAULT_OPSET, LOWEST_OPSET, MAX_OPSET
 from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import (
     CaseResult,
@@ -39,7 +40,11 @@ _NO_EFFECT = "Accepted for old scripts; it has no effect here."
 @click.option("-m", "--model", required=True, help="Model ID on huggingface.co or path on disk to load model from.")
 @click.option("--feature", default="default", show_default=True, help="The type of features to export the model with.")
 @click.option(
-    "--opset", type=click.IntRange(11, 23), default=18, show_default=True, help="ONNX opset version to export with."
+    "--opset",
+    type=click.IntRange(LOWEST_OPSET, MAX_OPSET),
+    default=DEFAULT_OPSET,
+    show_default=True,
+    help="ONNX opset version to export with.",
 )
 @click.option(
     "--atol",

@@ -30,8 +30,9 @@ from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError, disk_hint, load_error
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
-from onnx_export_action.vocabulary.outcomes import ExportOutcome, installed_packages
+from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import Stage
+from onnx_export_action.vocabulary.versions import installed_packages
 
 _SHOWN = 4  # names in a message, the others counted
 

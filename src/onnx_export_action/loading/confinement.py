@@ -19,9 +19,9 @@ from onnx_export_action.project.places import is_inside, stays_inside
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.weight_names import inner_models
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.file_names import MAX_CONFIG_BYTES
 from onnx_export_action.vocabulary.problems import quoted
 
-_MAX_CONFIG_BYTES = 16 * 2**20
 _LONGEST_PATH = 4096
 # The one kind of data, beside the weights, whose strings are texts and never opened.
 _VOCABULARIES = re.compile(r"tokenizer\.json|vocab\.json|added_tokens\.json|.*\.index\.json")
@@ -89,7 +89,7 @@ def _require_no_other_model(content: Any, path: Path) -> None:
 
 def _content(path: Path) -> Any:
     """What a JSON file says; nothing where it is not JSON: its reader reports that."""
-    if not path.is_file() or path.stat().st_size > _MAX_CONFIG_BYTES:
+    if not path.is_file() or path.stat().st_size > MAX_CONFIG_BYTES:
         return None
     try:
         return json.loads(path.read_bytes())

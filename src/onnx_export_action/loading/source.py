@@ -22,11 +22,10 @@ from onnx_export_action.project.places import lies_in_a_folder, missing_folder_h
 from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
 from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
 from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES, MAX_SAFETENSORS_HEADER_BYTES
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
-_MAX_CONFIG_BYTES = 16 * 2**20
 _LENGTH_BYTES = 8
-_MAX_SAFETENSORS_HEADER = 100_000_000
 _TOO_MANY_REQUESTS = 429
 _HUB_TIMEOUT_SECONDS = 20.0
 _RETRY_SECONDS = (1.0, 2.0, 4.0)
@@ -37,7 +36,7 @@ _PREPROCESSOR_PARTS = ("feature_extractor", "image_processor")  # in processor_c
 
 # Tokenizer, processor and generation files that belong beside the ONNX files, copied byte for byte.
 COMPANION_NAMES = (
-    "config.json",
+    CONFIG_NAME,
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -177,7 +176,7 @@ def _names_in_cache(source: str, revision: str | None) -> list[str]:
     """Names of the files that an earlier download left; the Hub's whole list would have weights never asked for."""
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(source, "config.json", revision=revision)
+    config = try_to_load_from_cache(source, CONFIG_NAME, revision=revision)
     return [path.name for path in Path(config).parent.iterdir()] if isinstance(config, str) else []
 
 
@@ -211,10 +210,10 @@ def read_model_config(folder: Path) -> dict[str, Any]:
     Raises:
         ExportError: it is missing, not JSON, or not an object.
     """
-    path = config_folder(folder) / "config.json"
+    path = config_folder(folder) / CONFIG_NAME
     try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise plan_error(f"{path} is larger than {_MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise plan_error(f"{path} is larger than {MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise plan_error(f"{folder} has no config.json", _where_a_model_is(folder)) from error
@@ -293,7 +292,7 @@ def _safetensors_damage(file: BinaryIO) -> str | None:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-    if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, _MAX_SAFETENSORS_HEADER):
+    if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, MAX_SAFETENSORS_HEADER_BYTES):
         return f"{size} bytes do not hold its header"
     try:
         tensors = json.loads(file.read(length))
@@ -345,7 +344,7 @@ def preprocessor_config(processor_config: Path) -> str | None:
     transformers 4 wrote it; 5 nests it in ``processor_config.json``. Can go when transformers.js reads the nested form.
     None where the file holds neither part, or cannot be read.
     """
-    if processor_config.stat().st_size > _MAX_CONFIG_BYTES:
+    if processor_config.stat().st_size > MAX_CONFIG_BYTES:
         return None
     try:
         processor = json.loads(processor_config.read_bytes())

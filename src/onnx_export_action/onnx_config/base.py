@@ -32,6 +32,7 @@ from onnx_export_action.onnx_config.shapes import (
 from onnx_export_action.onnx_config.tasks import parse_task, suggestion
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.opsets import DEFAULT_OPSET
 
 Axes = OrderedDict[str, dict[int, str]]
 
@@ -126,7 +127,7 @@ class OnnxConfig(ABC):
     DUMMY_INPUT_GENERATOR_CLASSES: ClassVar[tuple[type[DummyInputGenerator], ...]] = ALL_GENERATORS
     # Absolute, for all outputs or by output name.
     ATOL_FOR_VALIDATION: ClassVar[float | dict[str, float]] = 1e-4
-    DEFAULT_ONNX_OPSET: ClassVar[int] = 18
+    DEFAULT_ONNX_OPSET: ClassVar[int] = DEFAULT_OPSET
     # Whether the model has an embedding per position; rotary and relative positions have no such end.
     HAS_ABSOLUTE_POSITIONS: ClassVar[bool] = True
     # Shape arguments that only some models take, besides those of all.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,9 @@ from onnx_export_action.project.other_libraries import (
 from onnx_export_action.project.sample_files import read_samples
 from onnx_export_action.project.targets import Target
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.jobs import Job, Request
+from onnx_export_action.vocabulary.versions import missing_packages
 
 
 def request_of(target: Target, destination: Path, *, trust_remote_code: bool) -> Request:
@@ -75,7 +76,7 @@ def plan_job(request: Request) -> Job:
 
 
 def _require_export_packages() -> None:
-    missing = [name for name in ("torch", "transformers", "onnx", "onnxruntime") if not importlib.util.find_spec(name)]
+    missing = missing_packages()
     if missing:
         raise plan_error(
             f"exporting needs {', '.join(missing)}, which this environment does not have",
@@ -93,7 +94,7 @@ def _require_allowed(request: Request) -> None:
 
 
 def _model_type(config: dict[str, Any], folder: ModelFolder, request: Request) -> str:
-    path = folder.path / "config.json"
+    path = folder.path / CONFIG_NAME
     model_type = config.get("model_type")
     if diffusers_class(config):
         raise plan_error(

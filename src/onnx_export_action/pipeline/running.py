@@ -32,8 +32,8 @@ from onnx_export_action.project.targets import Target
 from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job, Request
-from onnx_export_action.vocabulary.outcomes import installed_packages
 from onnx_export_action.vocabulary.results import TargetResult
+from onnx_export_action.vocabulary.versions import installed_packages
 
 _Stages: TypeAlias = Sequence[Callable[[TargetState], TargetState]]
 

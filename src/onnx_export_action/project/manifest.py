@@ -17,6 +17,7 @@ import msgspec
 from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.weight_names import weight_paths
 from onnx_export_action.vocabulary.errors import load_error, plan_error
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
 from onnx_export_action.vocabulary.results import encode
 
@@ -41,7 +42,7 @@ def fingerprint(model_folder: Path, *, weights: str = "load") -> Fingerprint:
     Raises:
         ExportError: there is no config.json, or a file cannot be read.
     """
-    config = config_folder(model_folder) / "config.json"
+    config = config_folder(model_folder) / CONFIG_NAME
     if not config.is_file():
         raise plan_error(f"{model_folder} has no config.json", "give the folder that `save_pretrained` wrote")
     try:

@@ -6,7 +6,6 @@ target counts as changed. Nothing of the repository runs.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import re
@@ -21,11 +20,13 @@ from onnx_export_action.project.git_repository import GitRepository
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.settings_schema import OWN_KEYS
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_action.vocabulary.results import TargetResult
+from onnx_export_action.vocabulary.versions import SHAPING_PACKAGES, installed_version
 
 MAX_JOBS = 256  # GitHub's limit of jobs from one matrix
-SHAPING_PACKAGES = ("onnx-export-action", "onnx", "onnxruntime", "onnxscript", "torch", "transformers")
+_PINNED_PACKAGES = ("onnx-export-action", *SHAPING_PACKAGES)
 
 # Files at the top of a repository that pin versions, and lines in them that name a package which shapes an export.
 _PIN_FILES = re.compile(
@@ -33,7 +34,7 @@ _PIN_FILES = re.compile(
     r"|environment\.ya?ml|\.github/workflows/[^/]+\.ya?ml"
 )
 _PIN_LINE = re.compile(
-    rf"(?<![\w-])(?:{'|'.join(SHAPING_PACKAGES)}|optimum|safetensors|tokenizers)(?![\w-])", re.IGNORECASE
+    rf"(?<![\w-])(?:{'|'.join(_PINNED_PACKAGES)}|optimum|safetensors|tokenizers)(?![\w-])", re.IGNORECASE
 )
 _MAX_PIN_BYTES = 8 * 1024 * 1024
 _LOCK_WINDOW = 12  # a lock file has version and hashes in the lines after the name
@@ -189,17 +190,10 @@ def _version_reasons(result: TargetResult | None) -> list[str]:
         return []
     moved = [
         f"{name} {result.packages[name]} became {version}"
-        for name in SHAPING_PACKAGES
-        if name in result.packages and (version := _installed(name)) not in (None, result.packages[name])
+        for name in _PINNED_PACKAGES
+        if name in result.packages and (version := installed_version(name)) not in (None, result.packages[name])
     ]
     return [", ".join(moved)] if moved else []
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _sections(content: bytes | None) -> dict[str, Plain] | None:
@@ -207,7 +201,7 @@ def _sections(content: bytes | None) -> dict[str, Plain] | None:
     if content is None:
         return None
     with tempfile.TemporaryDirectory(prefix="onnx-export-plan-") as folder:
-        path = Path(folder) / "onnx-export.yaml"
+        path = Path(folder) / SETTINGS_NAME
         path.write_bytes(content)
         root, _ = read_document(path)
     document = root.plain() if isinstance(root, Node) else None

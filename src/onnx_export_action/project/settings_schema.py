@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.opsets import MAX_OPSET, MIN_OPSET
 from onnx_export_action.vocabulary.results import FailOn
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS
 
@@ -20,8 +21,6 @@ FAIL_ON = tuple(word.value for word in FailOn)
 OWN_KEYS = ("name", "model")  # the keys that each target gives itself
 OF_VARIANTS = ("high_precision", "tolerance")  # the keys that say something of a variant
 
-MIN_OPSET = 14
-MAX_OPSET = 23
 MAX_TARGETS = 1000
 MAX_AXIS_SIZE = 8192
 MAX_AUDIO_SAMPLES = 480_000  # 30 s at 16 kHz

@@ -18,10 +18,11 @@ import torch
 from onnx.compose import add_prefix_graph
 from torch.onnx import symbolic_helper
 
+from onnx_export_action.vocabulary.opsets import LOWEST_OPSET
+
 Step = Callable[..., tuple[torch.Tensor, ...]]
 
 _DOMAIN = "onnx_export_action"
-_FIRST_OPSET = 11
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def recorded_scans(_: torch.nn.Module) -> Iterator[None]:
     """Record scans instead of looping; :func:`write_scans` must be called before the end."""
     global _recorded  # noqa: PLW0603 - an operator of torch has no other way to find its step
     before, _recorded = _recorded, []
-    torch.onnx.register_custom_op_symbolic(f"{_DOMAIN}::scan", _placeholder, _FIRST_OPSET)
+    torch.onnx.register_custom_op_symbolic(f"{_DOMAIN}::scan", _placeholder, LOWEST_OPSET)
     try:
         yield
     finally:

@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from torch.onnx import symbolic_helper, symbolic_opset9, symbolic_opset13, symbolic_opset14
 
-_FIRST_OPSET = 11
-
 
 @contextmanager
 def translated_operators(_: torch.nn.Module) -> Iterator[None]:
@@ -335,23 +333,23 @@ _AXES_ARE_INPUTS = 18
 # opsets 12 to 14. Attention as one operator, the default of transformers 5, has a translation from opset 14 on, but
 # one that needs nothing newer than opset 11.
 _TRANSLATIONS = {
-    ("aten::__or_", _FIRST_OPSET): _or,
-    ("aten::__ior_", _FIRST_OPSET): _or,
-    ("aten::bitwise_or", _FIRST_OPSET): _or,
-    ("aten::copy", _FIRST_OPSET): _copy,
-    ("aten::diff", _FIRST_OPSET): _diff,
-    ("aten::masked_fill", _FIRST_OPSET): _masked_fill,
-    ("aten::masked_fill_", _FIRST_OPSET): _masked_fill,
-    ("aten::mul", _FIRST_OPSET): _mul,
-    ("aten::cumsum", _FIRST_OPSET): _cumsum,
-    ("aten::expm1", _FIRST_OPSET): _expm1,
-    ("aten::isin", _FIRST_OPSET): _isin,
-    ("aten::linalg_solve_triangular", _FIRST_OPSET): _solve_triangular,
-    ("aten::permute", _FIRST_OPSET): _permute,
-    ("aten::rms_norm", _FIRST_OPSET): _rms_norm,
-    ("aten::scaled_dot_product_attention", _FIRST_OPSET): symbolic_opset14.scaled_dot_product_attention,
-    ("aten::_upsample_bilinear2d_aa", _FIRST_OPSET): _resize_by_triangles,
-    ("aten::_upsample_bicubic2d_aa", _FIRST_OPSET): _resize_by_cubics,
+    ("aten::__or_", LOWEST_OPSET): _or,
+    ("aten::__ior_", LOWEST_OPSET): _or,
+    ("aten::bitwise_or", LOWEST_OPSET): _or,
+    ("aten::copy", LOWEST_OPSET): _copy,
+    ("aten::diff", LOWEST_OPSET): _diff,
+    ("aten::masked_fill", LOWEST_OPSET): _masked_fill,
+    ("aten::masked_fill_", LOWEST_OPSET): _masked_fill,
+    ("aten::mul", LOWEST_OPSET): _mul,
+    ("aten::cumsum", LOWEST_OPSET): _cumsum,
+    ("aten::expm1", LOWEST_OPSET): _expm1,
+    ("aten::isin", LOWEST_OPSET): _isin,
+    ("aten::linalg_solve_triangular", LOWEST_OPSET): _solve_triangular,
+    ("aten::permute", LOWEST_OPSET): _permute,
+    ("aten::rms_norm", LOWEST_OPSET): _rms_norm,
+    ("aten::scaled_dot_product_attention", LOWEST_OPSET): symbolic_opset14.scaled_dot_product_attention,
+    ("aten::_upsample_bilinear2d_aa", LOWEST_OPSET): _resize_by_triangles,
+    ("aten::_upsample_bicubic2d_aa", LOWEST_OPSET): _resize_by_cubics,
     ("aten::unfold", 12): _unfold,
     ("aten::repeat_interleave", 13): _repeat_interleave,
     ("aten::where", 13): _where,

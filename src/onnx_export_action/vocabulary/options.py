@@ -9,6 +9,7 @@ import msgspec
 from onnx_export_action.vocabulary.declarations import Declaration
 from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.opsets import DEFAULT_OPSET
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 
@@ -56,7 +57,7 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     weights: str = "load"
     seed: int = 0
-    opset: int = 18
+    opset: int = DEFAULT_OPSET
     engine: Engine = Engine.AUTO
     variants: tuple[str, ...] = (REFERENCE_VARIANT,)
     shapes: dict[str, list[int]] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 import msgspec
 
 from onnx_export_action.vocabulary.manifest import FileRecord, OnnxFileRecord
@@ -18,17 +16,3 @@ class ExportOutcome(msgspec.Struct, frozen=True, kw_only=True):
     timings: dict[str, float]
     peak_rss_bytes: int
     notes: list[str] = []
-
-
-PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "onnxscript", "numpy", "safetensors", "tokenizers")
-
-
-def installed_packages() -> dict[str, str]:
-    """Versions of the packages that shape an export."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

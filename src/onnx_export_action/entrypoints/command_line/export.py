@@ -14,6 +14,7 @@ from onnx_export_action.entrypoints.progress import progress_display
 from onnx_export_action.pipeline.installing import require_writable_file
 from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 from onnx_export_action.vocabulary.results import ExitCode
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_meant
 
@@ -32,7 +33,13 @@ class VariantName(click.Choice[str]):
 @click.argument("model")
 @click.argument("output", type=click.Path(path_type=Path))
 @model_options
-@click.option("--opset", type=click.IntRange(14, 23), default=18, show_default=True, help="ONNX operator set.")
+@click.option(
+    "--opset",
+    type=click.IntRange(MIN_OPSET, MAX_OPSET),
+    default=DEFAULT_OPSET,
+    show_default=True,
+    help="ONNX operator set.",
+)
 @click.option(
     "--engine",
     type=click.Choice([str(one) for one in ENGINES_OF_ONNX]),

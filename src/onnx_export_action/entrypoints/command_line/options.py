@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.results import FailOn, TargetResult, read_result
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ config_option = click.option(
     "--config",
     "config_path",
     type=click.Path(path_type=Path),
-    default=Path("onnx-export.yaml"),
+    default=Path(SETTINGS_NAME),
     show_default=True,
     help="The configuration file.",
 )

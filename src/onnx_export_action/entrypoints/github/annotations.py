@@ -18,6 +18,7 @@ from onnx_export_action.judging.policy import verdict_of
 from onnx_export_action.project.settings import Target
 from onnx_export_action.report.differences import before_and_after
 from onnx_export_action.report.escape import visible
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import Problem
 from onnx_export_action.vocabulary.results import Failure, FileResult, TargetResult, Verdict
 from onnx_export_hooks.findings import Finding
@@ -62,8 +63,8 @@ class Places:
         if target is None or self.config is None:
             return None, 1
         failure = result.failure
-        if failure is not None and target.folder is not None and "config.json" in failure.message:
-            place = self._in_model_config(target.folder / "config.json", failure.message)
+        if failure is not None and target.folder is not None and CONFIG_NAME in failure.message:
+            place = self._in_model_config(target.folder / CONFIG_NAME, failure.message)
             if place is not None:
                 return place
         return self.relative(self.config), target.line
@@ -83,7 +84,7 @@ def of_problems(problems: Iterable[Problem], places: Places) -> Iterator[Annotat
     for problem in problems:
         message = problem.message if problem.hint is None else f"{problem.message}: {problem.hint}"
         file = places.relative(Path(problem.path))
-        yield Annotation("error", message, file, problem.line, problem.column, "onnx-export.yaml")
+        yield Annotation("error", message, file, problem.line, problem.column, SETTINGS_NAME)
 
 
 def of_results(results: Sequence[TargetResult], worse: Sequence[FileChange], places: Places) -> Iterator[Annotation]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from onnx_export_action.entrypoints.github import toolkit
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import did_you_mean, nearest, quoted
 from onnx_export_action.vocabulary.results import FailOn
 
@@ -77,7 +78,7 @@ INPUTS = (
         Command.RUN,
         _values(Command),
     ),
-    Input("config", "The configuration file, relative to `working-directory`.", "onnx-export.yaml"),
+    Input("config", "The configuration file, relative to `working-directory`.", SETTINGS_NAME),
     Input("targets", "Names of the targets, by commas, spaces, lines or as a JSON list; all where empty."),
     Input(
         "changed-since",

@@ -36,6 +36,7 @@ from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
 from onnx_export_action.vocabulary.engines import TORCH_EXPORT_MIN_OPSET, Engine
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.opsets import TORCH_EXPORT_MIN_OPSET
 from onnx_export_action.vocabulary.results import Stage
 
 _NOISY_LOGGERS = ("onnx_ir", "onnxscript", "torch.export", "torch.fx", "torch.onnx", "transformers.exporters")

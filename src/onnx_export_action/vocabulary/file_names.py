@@ -1,0 +1,13 @@
+"""Names of files that many rooms read, and how large such a file may be."""
+
+from __future__ import annotations
+
+SETTINGS_NAME = "onnx-export.yaml"
+CONFIG_NAME = "config.json"
+"""The configuration of a model."""
+
+MAX_CONFIG_BYTES = 16 * 2**20
+"""A larger file of that name is no configuration of a model."""
+
+MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
+"""The limit of the safetensors library itself."""
