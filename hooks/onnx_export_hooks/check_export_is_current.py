@@ -10,10 +10,10 @@ from onnx_export_action.project.lfs import content_sha256
 from onnx_export_action.project.sentence_modules import MODULES_NAME, config_folder, module_folders
 from onnx_export_action.project.targets import Target
 from onnx_export_action.project.weight_names import weight_paths
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
 from onnx_export_action.vocabulary.problems import quoted
-from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
+from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.exporting import same_task
 from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.repository import Repository, manifest_in

@@ -12,10 +12,10 @@ from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import did_you_mean, nearest, quoted
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
-from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
+from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.exporting import Plan, export_plan, exported_task, is_inferred, registered_values
 from onnx_export_hooks.findings import Finding, finding, from_problem
 from onnx_export_hooks.model_config import ModelConfig, read_model_config

@@ -15,7 +15,7 @@ from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, OnnxFil
 from onnx_export_action.vocabulary.opsets import FIRST_LOADED_OPSET, LAST_LOADED_OPSET
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
-from onnx_export_hooks.findings import Finding, finding
+from onnx_export_hooks.findings import START, Finding, finding
 from onnx_export_hooks.lfs import pointer_findings
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository, is_lfs_managed, manifest_in
 from onnx_export_hooks.rules import ONNX_HOOK
@@ -24,7 +24,6 @@ DOMAINS = ("", "ai.onnx.ml", "com.microsoft")  # what ONNX Runtime has on every 
 MAX_PROTOBUF_BYTES = 2**31 - 1
 GITHUB_LIMIT_MIB = 100
 MAX_GRAPH_FINDINGS = 20
-_START = (1, 1)  # a binary file has no lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +38,7 @@ def check(files: list[Path], repository: Repository, options: argparse.Namespace
     artifacts = _Artifacts(repository)
     for path in dict.fromkeys(model for file in files for model in _models_of(file)):
         if repository.leads_out(path):
-            yield finding(path, _START, "link-outside", LINK_MESSAGE, LINK_HINT)
+            yield finding(path, START, "link-outside", LINK_MESSAGE, LINK_HINT)
         else:
             yield from _OnnxCheck(path, artifacts, options).findings()
     for manifest_path in dict.fromkeys(path for path in files if path.name == "manifest.json"):
@@ -258,7 +257,7 @@ class _OnnxCheck:
             yield self._finding("onnx-operator", f"onnx's checker refuses the file: {words}")
 
     def _finding(self, rule: str, message: str, hint: str | None = None) -> Finding:
-        return finding(self._path, _START, rule, message, hint)
+        return finding(self._path, START, rule, message, hint)
 
 
 def _graph_mistakes(graph: Graph, outer: tuple[set[str], ...]) -> Iterator[str]:

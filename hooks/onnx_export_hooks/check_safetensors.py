@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from onnx_export_action.project.lfs import read_pointer
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
-from onnx_export_hooks.findings import Finding, finding
+from onnx_export_hooks.findings import START, Finding, finding
 from onnx_export_hooks.json_document import JsonDocument, read_json
 from onnx_export_hooks.lfs import pointer_findings
 from onnx_export_hooks.model_config import ModelConfig
-from onnx_export_hooks.model_folder import CONFIG_NAME, ModelFolder
+from onnx_export_hooks.model_folder import ModelFolder
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository
 from onnx_export_hooks.rules import SAFETENSORS_HOOK
 from onnx_export_hooks.safetensors_header import HeaderError, TensorHeader, read_header
@@ -25,7 +26,6 @@ MAX_INDEX_FINDINGS = 20
 # What torch.save writes, by the names that model folders use; a .bin of another name may be anything.
 _PICKLE = re.compile(r"pytorch_model.*\.bin|adapter_model\.bin|.+\.(?:pt|pth|ckpt|pkl|pickle)")
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # a zip of torch.save, a pickle
-_START = (1, 1)  # a binary file has no lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def check(files: list[Path], repository: Repository, _: argparse.Namespace) -> I
     folders: dict[Path, ModelFolder] = {}
     for path in files:
         if repository.leads_out(path):
-            yield finding(path, _START, "link-outside", LINK_MESSAGE, LINK_HINT)
+            yield finding(path, START, "link-outside", LINK_MESSAGE, LINK_HINT)
             continue
         if path.name.endswith(INDEX_SUFFIX):
             yield from _index_findings(path)
@@ -63,7 +63,7 @@ def _file_findings(path: Path) -> Iterator[Finding]:
         read_header(path)
     except HeaderError as error:
         hint = "fetch or save the file again"
-        yield finding(path, _START, "safetensors-header", f"not a whole safetensors file: {error}", hint)
+        yield finding(path, START, "safetensors-header", f"not a whole safetensors file: {error}", hint)
 
 
 def _pickle_findings(path: Path) -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def _pickle_findings(path: Path) -> Iterator[Finding]:
             if not stream.read(8).startswith(_PICKLE_STARTS):
                 return
     message = "pickled weights can run any code when they are loaded"
-    yield finding(path, _START, "pickle-weights", message, "save them with `save_pretrained`, as safetensors")
+    yield finding(path, START, "pickle-weights", message, "save them with `save_pretrained`, as safetensors")
 
 
 def _missing_in_index(path: Path) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def _missing_in_index(path: Path) -> Iterator[Finding]:
     if index.is_file():
         yield from _index_findings(index)
     else:
-        yield finding(path, _START, "shard-index", f"a shard without its index {index.name}", "add the index")
+        yield finding(path, START, "shard-index", f"a shard without its index {index.name}", "add the index")
 
 
 def _index_findings(path: Path) -> Iterator[Finding]:

@@ -12,13 +12,13 @@ from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.project.other_libraries import as_model_config, as_sentence_config, embeds_sentences
 from onnx_export_action.project.targets import Target
+from onnx_export_action.vocabulary.components import USE_CACHE_BRANCH
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
 from onnx_export_hooks.model_config import ModelConfig, is_whole
 from onnx_export_hooks.model_types import model_type_names
 
 MAX_LAYERS = 10_000  # a cache is described layer by layer
-USE_CACHE_BRANCH = "use_cache_branch"  # the input by which a merged decoder chooses
 LABELLED_TASKS = frozenset(
     {"text-classification", "token-classification", "image-classification", "audio-classification"}
 )

@@ -10,6 +10,7 @@ import msgspec
 from onnx_export_action.vocabulary.problems import Problem
 
 LONGEST_MESSAGE = 1000
+START = (1, 1)  # line and column of what is said of a whole file
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):

@@ -16,8 +16,9 @@ from pathlib import Path
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.results import ExitCode, Failure, Stage, TargetResult, Verdict, read_result
-from onnx_export_hooks.command import SETTINGS_NAME, Hook, run_hook
+from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding, from_problem
 from onnx_export_hooks.repository import Repository
 from onnx_export_hooks.rules import VALIDATE_HOOK

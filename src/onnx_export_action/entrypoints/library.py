@@ -30,6 +30,7 @@ from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import FirstOutput, ModelCall, model_call
 from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.opsets import USUAL_OPSET_OF_CONVERT
 from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import FileResult, OutputResult, Stage
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
@@ -193,7 +194,10 @@ def validate_model_outputs(
 
 
 def convert_to_onnx(
-    model_pytorch: torch.nn.Module, output_path: str | Path, inputs_pytorch: Mapping[str, torch.Tensor], opset: int = 12
+    model_pytorch: torch.nn.Module,
+    output_path: str | Path,
+    inputs_pytorch: Mapping[str, torch.Tensor],
+    opset: int = USUAL_OPSET_OF_CONVERT,
 ) -> None:
     """Trace any PyTorch model with the given inputs, without a configuration class.
 

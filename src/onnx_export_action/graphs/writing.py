@@ -24,7 +24,7 @@ PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
 
 _EXTERNAL_ALIGNMENT_BYTES = 4096
 
-_INLINE_LIMIT_BYTES = 1024
+INLINE_LIMIT_BYTES = 1024
 """With external data, tensors up to this size stay in the file: shape inference reads them there."""
 
 # Field numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
@@ -95,7 +95,7 @@ def _varint(number: int) -> bytes:
 
 
 def _write_external(graph: WeightlessGraph, path: Path, shard_bytes: int) -> list[FileRecord]:
-    inline = {name: weight for name, weight in graph.weights.items() if weight.nbytes <= _INLINE_LIMIT_BYTES}
+    inline = {name: weight for name, weight in graph.weights.items() if weight.nbytes <= INLINE_LIMIT_BYTES}
     pieces = _pieces({name: weight for name, weight in graph.weights.items() if name not in inline}, shard_bytes)
     if len(pieces) > MOST_PIECES:
         raise ExportError(

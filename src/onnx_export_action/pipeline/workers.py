@@ -28,12 +28,11 @@ from typing import Any, Generic, TypeVar
 
 from onnx_export_action.isolation.environment import environment_of_models
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.interrupts import INTERRUPTS
 from onnx_export_action.vocabulary.results import Stage
 
 Answer = TypeVar("Answer")
 
-
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _PRELOAD = ("onnx_export_action.exporting.warm_imports", "onnx_export_action.proving.reference.recording")
 
@@ -41,7 +40,7 @@ _PRELOAD = ("onnx_export_action.exporting.warm_imports", "onnx_export_action.pro
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Hold interrupts back until the end: they arrive then. A process started meanwhile never sees Ctrl-C."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     try:
         yield
     finally:
@@ -217,7 +216,7 @@ def _serve(connection: Connection, name: str) -> None:
     # The parent ends its workers on Ctrl-C; a worker's own KeyboardInterrupt would only print a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # stdout carries the command's answer alone
     gc.freeze()  # collections do not touch (and thereby copy) pages of what was imported before the fork
     gc.enable()

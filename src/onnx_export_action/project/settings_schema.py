@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.manifest import END_OF_TEXT
 from onnx_export_action.vocabulary.opsets import MAX_OPSET, MIN_OPSET
 from onnx_export_action.vocabulary.results import FailOn
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS
@@ -27,8 +28,7 @@ MAX_AUDIO_SAMPLES = 480_000  # 30 s at 16 kHz
 MAX_POINTS = 16
 MAX_TENSORS = 1000
 
-_END = r"(?![\s\S])"  # unlike '$', never before a final line break, in every dialect of regular expressions
-_PATH_PATTERN = r"[^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}" + _END
+_PATH_PATTERN = r"[^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}" + END_OF_TEXT
 _PATH_WORDS = "a relative path with '/' between its parts"
 _NOT_JSON = r"(?!.*\.[jJ][sS][oO][nN]/*$)"  # <output>.result.json stands beside each output folder
 
@@ -68,7 +68,7 @@ def settings_schema() -> Schema:
                         "description": "Rule name -> patterns of the paths whose findings are left out.",
                         "type": "object",
                         "propertyNames": {
-                            "pattern": "^[a-z0-9-]{1,100}" + _END,
+                            "pattern": "^[a-z0-9-]{1,100}" + END_OF_TEXT,
                             "patternErrorMessage": "the name of a rule, such as pickle-weights",
                         },
                         "additionalProperties": {
@@ -76,7 +76,7 @@ def settings_schema() -> Schema:
                             "minItems": 1,
                             "items": {
                                 "type": "string",
-                                "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + _END,
+                                "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + END_OF_TEXT,
                                 "patternErrorMessage": "a path pattern, such as 'models/old/*'",
                             },
                         },
@@ -99,9 +99,9 @@ def settings_schema() -> Schema:
     }
 
 
-CLASS_PATTERN = r"^([^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}\.py):([A-Za-z_][A-Za-z0-9_]{0,99})" + _END
+CLASS_PATTERN = r"^([^\\/~:\x00-\x1f\x7f][^\\:\x00-\x1f\x7f]{0,499}\.py):([A-Za-z_][A-Za-z0-9_]{0,99})" + END_OF_TEXT
 
-_REVISION_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,254}" + _END
+_REVISION_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,254}" + END_OF_TEXT
 _REVISION_WORDS = "a commit, tag or branch: letters, digits, '.', '_', '/' or '-', without '..'"
 
 
@@ -112,14 +112,14 @@ def _target_keys() -> dict[str, Schema]:
         "name": {
             "description": "Name of the target, unique in the file; also the artifact folder's name.",
             "type": "string",
-            "pattern": "^" + _NOT_JSON + r"(?![.-])(?!.*\.\.)[A-Za-z0-9._-]{1,100}" + _END,
+            "pattern": "^" + _NOT_JSON + r"(?![.-])(?!.*\.\.)[A-Za-z0-9._-]{1,100}" + END_OF_TEXT,
             "patternErrorMessage": "1 to 100 letters, digits, '.', '_' or '-', not starting with '.' or '-', "
             "without '..', not ending in '.json'",
         },
         "model": {
             "description": "A folder inside the repository (./models/sentiment), or a Hub id (org/name).",
             "type": "string",
-            "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + _END,
+            "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + END_OF_TEXT,
             "patternErrorMessage": "a folder inside the repository (./models/sentiment) or a Hub id (org/name)",
         },
         "revision": {
@@ -240,7 +240,7 @@ def _target_keys() -> dict[str, Schema]:
                     "description": "The repository on the Hub (org/name); made where it is missing.",
                     "type": "string",
                     "pattern": r"^(?!.*(?:--|\.\.))[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
-                    + _END,
+                    + END_OF_TEXT,
                     "patternErrorMessage": "a repository on the Hub (org/name)",
                 },
                 "revision": {
@@ -284,19 +284,19 @@ def _tensors(description: str) -> Schema:
         "minProperties": 1,
         "maxProperties": MAX_TENSORS,
         "propertyNames": {
-            "pattern": r"^[A-Za-z_][A-Za-z0-9_.-]{0,199}" + _END,
+            "pattern": r"^[A-Za-z_][A-Za-z0-9_.-]{0,199}" + END_OF_TEXT,
             "patternErrorMessage": "a name of the model's, such as input_ids",
         },
         "additionalProperties": {
             "description": "Axis, counted from 0: its name where it varies, its size where it does not.",
             "type": "object",
             "propertyNames": {
-                "pattern": "^[0-7]" + _END,
+                "pattern": "^[0-7]" + END_OF_TEXT,
                 "patternErrorMessage": "the number of an axis, from 0 to 7",
             },
             "additionalProperties": {
                 "type": ["string", "integer"],
-                "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,99}(?: ?\+ ?[A-Za-z_][A-Za-z0-9_]{0,99}){0,3}" + _END,
+                "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,99}(?: ?\+ ?[A-Za-z_][A-Za-z0-9_]{0,99}){0,3}" + END_OF_TEXT,
                 "patternErrorMessage": "the name of an axis, such as batch_size, or its size",
                 "minimum": 1,
                 "maximum": MAX_AUDIO_SAMPLES,
@@ -319,12 +319,12 @@ def _sizes(argument: str) -> Schema:
 def _kept_nodes() -> Schema:
     return {
         "type": ["string", "array"],
-        "pattern": "^auto" + _END,
+        "pattern": "^auto" + END_OF_TEXT,
         "patternErrorMessage": "auto, or a list such as [LayerNormalization, '/encoder/layer.0/*']",
         "minItems": 1,
         "items": {
             "type": "string",
-            "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + _END,
+            "pattern": r"^[^\x00-\x1f\x7f]{1,500}" + END_OF_TEXT,
             "patternErrorMessage": "an operator or a pattern of node names",
         },
     }
@@ -337,7 +337,7 @@ def _output_tolerances() -> Schema:
         "type": "object",
         "minProperties": 1,
         "propertyNames": {
-            "pattern": r"^[^\x00-\x1f\x7f]{1,200}" + _END,
+            "pattern": r"^[^\x00-\x1f\x7f]{1,200}" + END_OF_TEXT,
             "patternErrorMessage": "the name of an output, such as logits",
         },
         "additionalProperties": {

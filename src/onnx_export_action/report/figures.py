@@ -15,7 +15,7 @@ NOTHING = Markdown("–")
 _BAR_CELLS = 10
 _LARGEST_INTEGER = 10**15
 _LARGEST_FIXED = 1e6
-_MEGABYTE = 10**6
+MEGABYTE = 10**6
 # GitHub wraps table cells at spaces; a bar and its number, or a number and its unit, belong together.
 _SPACE = "\u00a0"
 
@@ -83,9 +83,9 @@ def megabytes(count: int) -> Markdown:
     """Bytes as ``90.9 MB`` (of 10^6 bytes), with two decimals below one."""
     if abs(count) >= _LARGEST_INTEGER:
         return Markdown(f"over 1e9{_SPACE}MB")
-    if 0 < count < _MEGABYTE // 100:
+    if 0 < count < MEGABYTE // 100:
         return Markdown(f"<0.01{_SPACE}MB")
-    return Markdown(f"{_fixed(count / _MEGABYTE, 1 if abs(count) >= _MEGABYTE else 2)}{_SPACE}MB")
+    return Markdown(f"{_fixed(count / MEGABYTE, 1 if abs(count) >= MEGABYTE else 2)}{_SPACE}MB")
 
 
 def seconds(value: float | None) -> Markdown:

@@ -30,7 +30,6 @@ _MOST_DRAWN = 16
 """Files with charts, the worst ones: each takes half a second to draw."""
 _NAME = 120
 _PROSE = 600
-_MEGABYTE = 10**6
 _HEAD = ("", "Target", "File", "Variant", "Opset", "Worst error", "Tolerance used", "Agreement", "Size", "Latency")
 
 
@@ -185,7 +184,7 @@ def _comparisons(files: Sequence[tuple[TargetResult, FileResult]], base: Sequenc
 
 
 def _size(file: FileResult) -> float | None:
-    return file.bytes / _MEGABYTE if abs(file.bytes) < _MEGABYTE**3 else None
+    return file.bytes / figures.MEGABYTE if abs(file.bytes) < figures.MEGABYTE**3 else None
 
 
 def _margin(file: FileResult) -> float | None:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.onnx import symbolic_helper, symbolic_opset9, symbolic_opset13, symbolic_opset14
 
+from onnx_export_action.vocabulary.opsets import LOWEST_OPSET
+
 
 @contextmanager
 def translated_operators(_: torch.nn.Module) -> Iterator[None]:

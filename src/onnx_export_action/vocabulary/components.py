@@ -28,7 +28,10 @@ class ComponentKind(enum.Enum):
 
 DECODER, DECODER_WITH_PAST = ComponentKind.DECODER.value, ComponentKind.DECODER_WITH_PAST.value
 MERGED_DECODER = "decoder_model_merged"
-"""Computes both, behind its input ``use_cache_branch``."""
+"""Computes both."""
+
+USE_CACHE_BRANCH = "use_cache_branch"
+"""The input by which a merged decoder chooses which."""
 
 
 def components_of_file(name: str) -> list[str]:

@@ -16,13 +16,14 @@ MANIFEST_NAME = "manifest.json"
 
 SCHEMA_VERSION = 1
 
-_END = r"(?![\s\S])"  # unlike '$', never before a final line break
+END_OF_TEXT = r"(?![\s\S])"
+"""Unlike ``$``, never before a final line break, in every dialect of regular expressions."""
 
 _PART = r"(?!\.{1,2}(?:/|$))[^/\\:\x00-\x1f\x7f]+"
 
-RelativePath: TypeAlias = Annotated[str, msgspec.Meta(max_length=500, pattern=rf"^{_PART}(?:/{_PART})*{_END}")]
+RelativePath: TypeAlias = Annotated[str, msgspec.Meta(max_length=500, pattern=rf"^{_PART}(?:/{_PART})*{END_OF_TEXT}")]
 
-Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{64}}{_END}")]
+Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{64}}{END_OF_TEXT}")]
 
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=500)]
 

@@ -17,6 +17,9 @@ MASK_FILL = 30_000.0
 The lowest float16 (-65504) plus a score of -16 is minus infinity, and a row of nothing else has no softmax.
 """
 
+BOUNDLESS = 1e30
+"""Numbers beyond it mean infinity."""
+
 WEIGHT_ELEMENTS = 1024
 """Initializers from this size on are weights; smaller ones stay in the graph and as they are."""
 

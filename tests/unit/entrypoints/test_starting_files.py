@@ -12,7 +12,6 @@ import yaml
 from onnx_export_action.entrypoints.starting_files import (
     HOOKS_FILE,
     SCHEMA_URL,
-    SETTINGS_FILE,
     WORKFLOW_FILE,
     Proposal,
     proposals,
@@ -20,6 +19,7 @@ from onnx_export_action.entrypoints.starting_files import (
 from onnx_export_action.project.settings import load_settings
 from onnx_export_action.project.settings_schema import settings_schema
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 
 ROOT = Path(__file__).parents[3]
 BERT = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}
@@ -40,8 +40,8 @@ def proposed(root: Path, name: str, *hub_ids: str) -> Proposal:
 
 def written(root: Path, *hub_ids: str) -> dict[str, tuple[str, str, str]]:
     """The targets of the settings file once it is written: name -> model, task, weights."""
-    (root / SETTINGS_FILE).write_bytes(proposed(root, SETTINGS_FILE, *hub_ids).after.encode())
-    targets = load_settings(root / SETTINGS_FILE).targets
+    (root / SETTINGS_NAME).write_bytes(proposed(root, SETTINGS_NAME, *hub_ids).after.encode())
+    targets = load_settings(root / SETTINGS_NAME).targets
     return {target.name: (target.model, target.task, target.options.weights) for target in targets}
 
 
@@ -103,7 +103,7 @@ def test_a_model_whose_task_is_unknown_is_left_as_a_remark(tmp_path: Path) -> No
     add_model(tmp_path, "model", BERT)
     add_model(tmp_path, "bare", {"model_type": "bert\n- name: injected"})
     assert list(written(tmp_path)) == ["model"]
-    assert "# - name: bare" in (tmp_path / SETTINGS_FILE).read_text()
+    assert "# - name: bare" in (tmp_path / SETTINGS_NAME).read_text()
 
 
 def test_a_model_on_the_hub_is_a_target_too(tmp_path: Path) -> None:
@@ -112,8 +112,8 @@ def test_a_model_on_the_hub_is_a_target_too(tmp_path: Path) -> None:
 
 def variants(root: Path) -> dict[str, tuple[str, ...]]:
     """The variants of each target once the settings file is written."""
-    (root / SETTINGS_FILE).write_bytes(proposed(root, SETTINGS_FILE).after.encode())
-    return {target.name: target.options.variants for target in load_settings(root / SETTINGS_FILE).targets}
+    (root / SETTINGS_NAME).write_bytes(proposed(root, SETTINGS_NAME).after.encode())
+    return {target.name: target.options.variants for target in load_settings(root / SETTINGS_NAME).targets}
 
 
 def test_the_onnx_files_beside_a_model_say_which_variants_are_wanted(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_onnx_files_beside_a_model_say_which_variants_are_wanted(tmp_path: P
         (tmp_path / f"quantised/onnx/{name}.onnx").write_bytes(b"onnx")
     add_model(tmp_path, "plain", BERT, weights=True)
     assert variants(tmp_path) == {"quantised": ("fp32", "q8", "q4f16"), "plain": ("fp32",)}
-    assert "# variants: [fp32, q8]" in (tmp_path / SETTINGS_FILE).read_text()
+    assert "# variants: [fp32, q8]" in (tmp_path / SETTINGS_NAME).read_text()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_repository_that_makes_a_variant_gets_it(place: str, line: str, wanted
     add_model(tmp_path, "model", BERT, weights=True)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     assert variants(tmp_path) == {"model": ("fp32",)}
-    (tmp_path / SETTINGS_FILE).unlink()
+    (tmp_path / SETTINGS_NAME).unlink()
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).write_text(line)
     assert variants(tmp_path) == {"model": ("fp32", wanted)}
@@ -155,10 +155,10 @@ def test_without_any_model_it_says_what_one_is(tmp_path: Path) -> None:
 def test_existing_targets_keep_their_lines_and_new_models_follow(tmp_path: Path) -> None:
     add_model(tmp_path, "models/sentiment", BERT)
     before = "version: 1  # ours\ntargets:\n- {name: Writer, model: ./models/sentiment}   # kept\n\n# the end\n"
-    (tmp_path / SETTINGS_FILE).write_text(before)
-    assert not proposed(tmp_path, SETTINGS_FILE).changes
+    (tmp_path / SETTINGS_NAME).write_text(before)
+    assert not proposed(tmp_path, SETTINGS_NAME).changes
     add_model(tmp_path, "models/writer", GPT2)
-    after = proposed(tmp_path, SETTINGS_FILE).after
+    after = proposed(tmp_path, SETTINGS_NAME).after
     assert [line for line in after.splitlines() if line in before.splitlines()] == before.splitlines()
     assert list(written(tmp_path)) == ["Writer", "models-writer"]
 
@@ -236,7 +236,7 @@ def test_folders_of_other_libraries_are_seen_for_what_they_are(tmp_path: Path) -
         "unet": ("./painter/unet", "feature-extraction", "random"),
         "vae": ("./painter/vae", "feature-extraction", "random"),
     }
-    settings = (tmp_path / SETTINGS_FILE).read_text()
+    settings = (tmp_path / SETTINGS_NAME).read_text()
     assert "# SD3Transformer2DModel of diffusers has no configuration class" in settings
 
 

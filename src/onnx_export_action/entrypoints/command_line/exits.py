@@ -17,9 +17,8 @@ from onnx_export_action.entrypoints.progress import printable
 from onnx_export_action.judging.policy import comparable, exit_code_after, exit_code_of
 from onnx_export_action.pipeline.installing import write_result
 from onnx_export_action.vocabulary.errors import DISK_FULL, ExportError, write_error
+from onnx_export_action.vocabulary.interrupts import INTERRUPTS
 from onnx_export_action.vocabulary.results import ExitCode, FailOn, TargetResult
-
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ForUsers(click.Command):
@@ -28,7 +27,7 @@ class ForUsers(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run as click does, and exit with the code of the result or of the mistake."""
         kwargs["standalone_mode"] = False
-        for interrupt in _INTERRUPTS:
+        for interrupt in INTERRUPTS:
             signal.signal(interrupt, _interrupt)
         try:
             code = super().main(*args, **kwargs)
@@ -55,7 +54,7 @@ class ForUsers(click.Command):
 
 
 def _interrupt(*_: object) -> NoReturn:
-    for interrupt in _INTERRUPTS:  # a second Ctrl-C would interrupt the removal of what the first one stopped
+    for interrupt in INTERRUPTS:  # a second Ctrl-C would interrupt the removal of what the first one stopped
         signal.signal(interrupt, signal.SIG_IGN)
     raise KeyboardInterrupt
 

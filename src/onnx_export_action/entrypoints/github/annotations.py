@@ -18,6 +18,7 @@ from onnx_export_action.judging.policy import verdict_of
 from onnx_export_action.project.settings import Target
 from onnx_export_action.report.differences import before_and_after
 from onnx_export_action.report.escape import visible
+from onnx_export_action.report.failures import NEAR_MISS
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import Problem
 from onnx_export_action.vocabulary.results import Failure, FileResult, TargetResult, Verdict
@@ -27,7 +28,6 @@ MOST_PER_LEVEL = 10
 LEVELS = ("error", "warning", "notice")
 _MESSAGE_LIMIT = 1000
 _NAME_LIMIT = 100
-_NEAR_MISS = 0.5
 _MAX_CONFIG_BYTES = 1024 * 1024
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,60}")
 
@@ -101,7 +101,7 @@ def of_results(results: Sequence[TargetResult], worse: Sequence[FileChange], pla
             yield Annotation("warning", f"{change.path}: {_worse(change)}", file, line, title=change.target)
     for result in results:
         margin = max((file.worst_margin or 0.0 for file in result.files), default=0.0)
-        if verdict_of(result) is Verdict.PASS and margin > _NEAR_MISS:
+        if verdict_of(result) is Verdict.PASS and margin > NEAR_MISS:
             file, line = places.of(result)
             message = f"near miss: {margin:.2f} of the tolerance was used"
             yield Annotation("warning", message, file, line, title=result.target)

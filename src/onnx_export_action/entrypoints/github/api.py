@@ -9,6 +9,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -24,7 +25,6 @@ from onnx_export_action.vocabulary.version import VERSION
 _REQUEST_SECONDS = 15
 _TOTAL_SECONDS = 120.0
 _ATTEMPTS = 6
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
 
 
 class GitHubError(Exception):
@@ -79,12 +79,12 @@ def told() -> Iterator[None]:
 def _explained(error: GithubException) -> GitHubError:
     said = error.data.get("message") if isinstance(error.data, dict) else None
     message = f"GitHub answered {error.status}: {said or error.message or 'no reason given'}"
-    if "rate limit" in message.lower() or error.status == _TOO_MANY:
+    if "rate limit" in message.lower() or error.status == HTTPStatus.TOO_MANY_REQUESTS:
         return GitHubError(message, "too many requests were made with this token: run the job again later")
-    if error.status in (_FORBIDDEN, _NOT_FOUND):
+    if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
         hint = "the job needs `permissions: pull-requests: write`; runs for forks and Dependabot never have it"
         return GitHubError(message, hint, forbidden=True)
-    if error.status == _UNAUTHORIZED:
+    if error.status == HTTPStatus.UNAUTHORIZED:
         return GitHubError(message, "the token is wrong or has expired", forbidden=True)
     return GitHubError(message)
 
@@ -99,7 +99,7 @@ class _BoundedRetry(GithubRetry):
         self.deadline = deadline
         options.setdefault("total", _ATTEMPTS)
         options.setdefault("backoff_factor", 0.5)
-        options["status_forcelist"] = [_TOO_MANY, *range(500, 600)]
+        options["status_forcelist"] = [HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)]
         options["allowed_methods"] = ("GET", "POST", "PATCH", "DELETE")
         super().__init__(**options)
 

@@ -32,17 +32,16 @@ import torch
 from onnx_export_action.exporting.engines.graph import GraphRecording, finished
 from onnx_export_action.graphs.nodes import graph_nodes
 from onnx_export_action.graphs.weightless import Weight, WeightlessGraph
+from onnx_export_action.graphs.writing import INLINE_LIMIT_BYTES
 from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
 from onnx_export_action.vocabulary.engines import TORCH_EXPORT_MIN_OPSET, Engine
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.opsets import TORCH_EXPORT_MIN_OPSET
 from onnx_export_action.vocabulary.results import Stage
 
 _NOISY_LOGGERS = ("onnx_ir", "onnxscript", "torch.export", "torch.fx", "torch.onnx", "transformers.exporters")
 _NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 _SYMBOL = re.compile(r"\b[a-z]+\d+\b")
-_INLINE_LIMIT_BYTES = 1024
 _MESSAGE_LIMIT = 400
 
 
@@ -260,7 +259,7 @@ def _weightless(model: onnx_ir.Model, module: torch.nn.Module) -> WeightlessGrap
 
 def _large_constant(value: onnx_ir.Value) -> torch.Tensor | None:
     constant = value.const_value
-    if constant is None or constant.nbytes <= _INLINE_LIMIT_BYTES:
+    if constant is None or constant.nbytes <= INLINE_LIMIT_BYTES:
         return None
     array = constant.numpy()
     # Types that numpy does not have itself (bfloat16) cannot go through it to torch; they stay in the graph.

@@ -16,9 +16,8 @@ import onnxruntime
 
 from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.records import ComponentRecord
-from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX
+from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX, USE_CACHE_BRANCH
 
-USE_CACHE_BRANCH = "use_cache_branch"
 _PAST = "past_key_values."
 _FATAL_ONLY = 4
 _MOST_WORDS = 300

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 
 from onnx_export_action.proving.precision.simulation import SimulatedPrecision
-from onnx_export_action.vocabulary.variants import MASK_FILL, WEIGHT_ELEMENTS
-
-_BOUNDLESS = 1e30  # numbers beyond it mean infinity
+from onnx_export_action.vocabulary.variants import BOUNDLESS, MASK_FILL, WEIGHT_ELEMENTS
 
 
 def bf16(mode: SimulatedPrecision, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -34,7 +32,7 @@ def _is_view(result: torch.Tensor, arguments: tuple[Any, ...]) -> bool:
 
 
 def _in_float16(tensor: torch.Tensor) -> torch.Tensor:
-    lowered = torch.where(tensor.abs() > _BOUNDLESS, tensor.clamp(-MASK_FILL, MASK_FILL), tensor)
+    lowered = torch.where(tensor.abs() > BOUNDLESS, tensor.clamp(-MASK_FILL, MASK_FILL), tensor)
     return lowered.to(torch.float16).to(torch.float32)
 
 

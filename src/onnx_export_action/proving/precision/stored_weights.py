@@ -13,13 +13,12 @@ import onnx
 
 from onnx_export_action.proving.arrays import Array
 from onnx_export_action.proving.precision.normal_float import NF4_LEVELS
-from onnx_export_action.vocabulary.variants import MASK_FILL
+from onnx_export_action.vocabulary.variants import BOUNDLESS, MASK_FILL
 
 # How far a number may be off, in steps between two levels: half a step where both ends are levels, a whole one where
 # the largest number or the zero has no level of its own. For NormalFloat in sizes of the block: half its widest gap.
 _STEPS, _NORMAL_FLOAT = 1.05, 0.16
 _FLOAT16_RELATIVE, _FLOAT16_LEAST = 2.0**-10, 6e-8
-_BOUNDLESS = 1e30  # numbers beyond it mean infinity
 _BFLOAT16_RELATIVE = 2.0**-7
 
 
@@ -61,7 +60,7 @@ def _same(found: Array, expected: Array) -> bool:
     if found.dtype == np.float32:
         return found.shape == expected.shape and bool(np.array_equal(found, expected, equal_nan=True))
     allowed = np.maximum(np.abs(expected) * _FLOAT16_RELATIVE, _FLOAT16_LEAST)
-    limited = np.where(np.abs(expected) > _BOUNDLESS, np.clip(expected, -MASK_FILL, MASK_FILL), expected)
+    limited = np.where(np.abs(expected) > BOUNDLESS, np.clip(expected, -MASK_FILL, MASK_FILL), expected)
     return _within(found.astype(np.float32), limited, allowed)
 
 
