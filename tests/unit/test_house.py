@@ -112,7 +112,8 @@ def test_exceptions_of_the_table_are_modules_and_needed() -> None:
     assert len(what_is_heavy(heavy)) == len(heavy)
 
 
-def test_a_heavy_import_would_be_found(tmp_path: Path) -> None:
+def test_a_heavy_import_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)  # commands that ran in this process set it
     (tmp_path / "innocent.py").write_text("import json\n")
     (tmp_path / "careless.py").write_text("import json\n\nimport torch.nn\n")
     # The command sets PYTHONSAFEPATH for the processes it starts, and a test may have run it in this one.
