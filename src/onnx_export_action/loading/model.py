@@ -31,6 +31,7 @@ from onnx_export_action.project.other_libraries import DIFFUSERS_TYPES, SENTENCE
 from onnx_export_action.project.sentence_modules import config_folder, read_sentence_modules
 from onnx_export_action.traceable.calling import FlatModel
 from onnx_export_action.vocabulary.errors import ExportError, load_error
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.jobs import Job
 
 # Arguments of timm.create_model that a configuration may not give. timm 1.0.31 writes the first, which transformers
@@ -132,7 +133,7 @@ def _with_inner_models(model: PreTrainedModel, job: Job) -> None:
     classes = TasksManager.get_config_classes(job.model_type)
     for name, class_name in {item for one in classes for item in one.INNER_MODELS.items()}:
         folder, inner_class = job.folder / name, getattr(transformers, class_name)
-        if not (folder / "config.json").is_file():
+        if not (folder / CONFIG_NAME).is_file():
             continue
         if job.options.weights == "random":
             inner = inner_class(inner_class.config_class.from_pretrained(folder, local_files_only=True))
@@ -148,7 +149,7 @@ def _config(job: Job) -> PreTrainedConfig:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=job.trust_remote_code, local_files_only=True)
     except Exception as error:  # a configuration class raises whatever its own checks raise
-        raise load_error(*_explained(error, folder / "config.json")) from error
+        raise load_error(*_explained(error, folder / CONFIG_NAME)) from error
     if config.model_type == "timm_wrapper" and config.model_args:
         for name in _NO_MODEL_ARGUMENTS:
             config.model_args.pop(name, None)

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.manifest import END_OF_TEXT
 from onnx_export_action.vocabulary.opsets import MAX_OPSET, MIN_OPSET
 from onnx_export_action.vocabulary.results import FailOn
@@ -46,7 +47,7 @@ def settings_schema() -> Schema:
     keys = _target_keys()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "onnx-export.yaml",
+        "title": SETTINGS_NAME,
         "description": "Which models are exported to ONNX, how, and how closely they must equal PyTorch.",
         "type": "object",
         "required": ["version", "targets"],
