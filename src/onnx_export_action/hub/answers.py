@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from onnx_export_action.hub.credentials import is_of_the_network
@@ -11,17 +12,6 @@ from onnx_export_action.hub.proof import publish_error
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
-
-_UNAUTHORIZED, _PAYMENT, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _MOVED, _TOO_LARGE, _TOO_MANY = (
-    401,
-    402,
-    403,
-    404,
-    409,
-    412,
-    413,
-    429,
-)
 
 
 class AgainError(Exception):
@@ -62,16 +52,16 @@ def told(repo: str) -> Iterator[None]:
 def _explained(error: HfHubHTTPError, repo: str) -> Exception:
     status = error.response.status_code if error.response is not None else 0
     said = f"the Hub answered {status}: {(error.server_message or str(error)).strip().splitlines()[0][:300]}"
-    if status in (_CONFLICT, _MOVED):
+    if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
         return AgainError(f"{repo} was changed meanwhile")
-    if status == _TOO_MANY or status >= 500:  # noqa: PLR2004 - the server's own errors
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         asked = error.response.headers.get("Retry-After", "") if error.response is not None else ""
         return AgainError(said, float(asked) if asked.isdecimal() else None)
-    hint = {
-        _UNAUTHORIZED: "the token is wrong or has expired",
-        _FORBIDDEN: f"the token may not write to {repo}: give it write access to that repository",
-        _NOT_FOUND: f"there is no {repo}, or the token may not see it",
-        _PAYMENT: "the account's storage is used up",
-        _TOO_LARGE: "the account's storage is used up, or a file is too large",
-    }.get(status)
-    return publish_error(f"{repo} was not published to: {said}", hint)
+    hints: dict[int, str] = {
+        HTTPStatus.UNAUTHORIZED: "the token is wrong or has expired",
+        HTTPStatus.FORBIDDEN: f"the token may not write to {repo}: give it write access to that repository",
+        HTTPStatus.NOT_FOUND: f"there is no {repo}, or the token may not see it",
+        HTTPStatus.PAYMENT_REQUIRED: "the account's storage is used up",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the account's storage is used up, or a file is too large",
+    }
+    return publish_error(f"{repo} was not published to: {said}", hints.get(status))
