@@ -102,17 +102,17 @@ class _Wording:
                 yield self._finding(place, node.line, node.column, *_about_value(error.kind, node, subject(place)))
 
     def integral_floats(self, node: Node, place: DocumentPath) -> Iterator[Finding]:
-        """Findings for ``18.0``: an integer to JSON Schema, not to a reader. Only tolerances have fractions."""
+        """Findings for ``18.0``: an integer to JSON Schema, not to a reader. A number may be written either way."""
         if isinstance(node.value, float) and node.value.is_integer():
-            message = f"{subject(place)} must be a whole number, not {describe(node)}"
-            yield self._finding(place, node.line, node.column, message, f"write {int(node.value)}")
+            if "number" not in self._types_at(place):
+                message = f"{subject(place)} must be a whole number, not {describe(node)}"
+                yield self._finding(place, node.line, node.column, message, f"write {int(node.value)}")
         elif isinstance(node.value, list):
             for index, item in enumerate(node.value):
                 yield from self.integral_floats(item, (*place, index))
         elif isinstance(node.value, dict):
             for key, entry in node.value.items():
-                if key != "tolerance":
-                    yield from self.integral_floats(entry.node, (*place, key))
+                yield from self.integral_floats(entry.node, (*place, key))
 
     def _finding(self, place: DocumentPath, line: int, column: int, message: str, hint: str | None) -> Finding:
         return Finding(place, Problem(self._path, line, column, message, hint))
@@ -130,11 +130,22 @@ class _Wording:
         return f"unknown key {quoted(key)}", hint
 
     def _keys_at(self, place: DocumentPath) -> list[str]:
+        return list(self._schema_at(place)["properties"])
+
+    def _types_at(self, place: DocumentPath) -> list[str]:
+        types = self._schema_at(place).get("type", [])
+        return types if isinstance(types, list) else [types]
+
+    def _schema_at(self, place: DocumentPath) -> Schema:
+        """What the schema says of a place; nothing where it knows no such place."""
         schema = self._schema
         for step in place:
             named = schema.get("properties", {})
-            schema = schema["items"] if isinstance(step, int) else named.get(step) or schema["additionalProperties"]
-        return list(schema["properties"])
+            inner = (
+                schema.get("items") if isinstance(step, int) else named.get(step) or schema.get("additionalProperties")
+            )
+            schema = inner or {}
+        return schema
 
     def _pattern_words(self, error: Any) -> str:
         schema: Any = self._schema

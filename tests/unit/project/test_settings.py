@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -355,3 +357,34 @@ def test_any_text_gives_settings_or_a_settings_error(repository: Path, text: str
         assert len(str(error).splitlines()) == len(problems) > 0  # noqa: PT017 - it may also load
     last_line = len(re.findall("[\n\r\x85\u2028\u2029]", text)) + 2
     assert all(1 <= problem.line <= last_line and problem.column >= 1 for problem in problems)
+
+
+def numbers_in(schema: dict[str, Any], place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key of a target that takes a number, however deep it lies."""
+    if "number" in schema.get("type", ()):
+        yield place
+    for key, inner in schema.get("properties", {}).items():
+        yield from numbers_in(inner, (*place, key))
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from numbers_in(schema["additionalProperties"], (*place, "logits"))
+
+
+NUMBERS = sorted(numbers_in(settings_schema()["properties"]["targets"]["items"]))
+
+
+@pytest.mark.parametrize("place", NUMBERS, ids=".".join)
+@pytest.mark.parametrize("written", ["1", "1.0", "1e0", "0.5", "5.0e-1"])
+def test_a_number_is_written_whole_or_with_a_fraction(place: tuple[str, ...], written: str, repository: Path) -> None:
+    value: Any = yaml.safe_load(written) if written != "1e0" else 1.0
+    nested = written
+    for key in reversed(place):
+        nested = f"{{{key}: {nested}}}"
+    variants = f"    variants: [{place[1]}]\n" if place[0] == "tolerance" else ""
+    text = f"version: 1\ntargets:\n  - name: a\n    model: ./models/sentiment\n{variants}    {nested[1:-1]}\n"
+    [target] = load_text(repository, text).targets
+    found: Any = target.options.latency if place[0] == "latency" else target.options.tolerance.of(place[1], "logits")
+    assert getattr(found, place[-1] if place[-1] != "logits" else "atol") == value
+
+
+def test_every_key_that_takes_a_number_is_tried() -> None:
+    assert {"latency.max_ms", "latency.max_ratio", "tolerance.fp32.logits.atol"} <= {".".join(one) for one in NUMBERS}
