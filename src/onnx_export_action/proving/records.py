@@ -31,6 +31,17 @@ class CaseOrigin(enum.StrEnum):
     USER = "user"  # sizes that the user asks for
 
 
+class Meaning(enum.StrEnum):
+    """What the inputs of a case say that those of others do not."""
+
+    HOLES = "holes in the mask"
+    SPECIAL_TOKENS = "special tokens inside"
+    SHIFTED_POSITIONS = "shifted positions"
+    PACKED_POSITIONS = "packed positions"
+    SILENCE = "silence"  # of an image: one colour
+    EXTREMES = "extremes"  # loudest, brightest and darkest
+
+
 class CaseRecord(msgspec.Struct, kw_only=True):
     """One case that PyTorch ran. ``file`` holds its inputs and outputs; ``shape`` is axis name to size.
 
@@ -43,6 +54,7 @@ class CaseRecord(msgspec.Struct, kw_only=True):
     shape: dict[str, int]
     origin: CaseOrigin = CaseOrigin.GRID
     varied: str | None = None
+    meaning: Meaning | None = None
     texts: list[str] = []
 
 

@@ -20,7 +20,7 @@ from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.candidate.session import Candidate
-from onnx_export_action.proving.cases.grid import axis_sizes
+from onnx_export_action.proving.cases.specs import axis_sizes
 from onnx_export_action.proving.records import CandidateFile, ComponentRecord
 from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError

@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
-
-import numpy as np
+from dataclasses import asdict, replace
 
 from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.proving.arrays import Arrays
+from onnx_export_action.proving.cases.lengths import WORK_BUDGET, long_cases
+from onnx_export_action.proving.cases.meanings import meanings_of
+from onnx_export_action.proving.cases.specs import CaseSpec
 from onnx_export_action.proving.records import CaseOrigin
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Mask
 
-MEMORY_BUDGET = 256 * 2**20
-"""Bytes that the longest text may take in attention and outputs; a cache of the longest past, an eighth of it."""
-WORK_BUDGET = 6 * 10**10
-"""Parameters times tokens of the longest text: about two seconds on two cores."""
-_USUAL_POSITIONS = 512  # where a model has no end
-_LENGTHS = ("sequence_length", "encoder_sequence_length", "decoder_sequence_length")
 # Inputs that a program may leave out, as PyTorch's own models do.
 _OPTIONAL = ("token_type_ids", "position_ids")
 
@@ -57,49 +50,9 @@ _COMBINATIONS: tuple[tuple[Mask, dict[str, int]], ...] = (
     (Mask.NONE, {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 37, "encoder_sequence_length": 5}),
 )
 _MAX_USER_COMBINATIONS = 16
+_MANY_ROWS, _SHORT = (5, 17, 8, 4, 9), 2  # the most telling first
+_MOST_ELEMENTS = 2**15  # of all inputs of a row, for batches of many rows
 MIN_CASES = 8
-
-
-@dataclass(frozen=True)
-class CaseSpec:
-    """One case: arguments of ``generate_dummy_inputs``; ``varied`` names the one that departs from the base.
-
-    An ``is_extra`` case that PyTorch itself does not take is passed over. PyTorch is not given the input ``left_out``,
-    and the file is given the values that it has then.
-    """
-
-    id: str
-    padding: Mask
-    seed: int
-    shapes: dict[str, int] = field(default_factory=dict)
-    varied: str | None = None
-    is_extra: bool = False
-    left_out: str | None = None
-    origin: CaseOrigin = CaseOrigin.GRID
-
-    def arrays(self, onnx_config: OnnxConfig) -> Arrays:
-        """Inputs by ONNX name; the same in any process."""
-        padding = Mask.RIGHT if self.padding is Mask.EMPTY_ROW else self.padding
-        arrays = onnx_config.generate_dummy_inputs("np", seed=self.seed, padding=padding, **self.shapes)
-        if self.padding is Mask.EMPTY_ROW:
-            arrays["attention_mask"] = arrays["attention_mask"].copy()
-            arrays["attention_mask"][-1] = 0
-        if self.left_out is not None:
-            arrays[self.left_out] = _usual_values(self.left_out, arrays)
-        return arrays
-
-
-# A case, its inputs, and the texts that they come from.
-GivenCase = tuple[CaseSpec, Arrays, list[str]]
-
-
-def _usual_values(name: str, arrays: Arrays) -> np.ndarray[Any, Any]:
-    """One segment for all tokens; positions that count on from the past."""
-    if name != "position_ids":
-        return np.zeros_like(arrays[name])
-    length = arrays[name].shape[-1]
-    past = arrays["attention_mask"].shape[-1] - length if "attention_mask" in arrays else 0
-    return np.broadcast_to(np.arange(past, past + length), arrays[name].shape).copy()
 
 
 def plan_cases(
@@ -108,8 +61,7 @@ def plan_cases(
     """Plan the grid of one component: the traced shape, every dynamic axis varied alone, then combinations.
 
     ``extra`` are further sizes by argument (``shapes`` of ``onnx-export.yaml``): each alone, then all combined.
-    With the model's number of ``parameters`` also the longest texts that the budgets allow, and optional inputs left
-    out.
+    With the number of ``parameters`` at work also what is long, within budgets, and optional inputs left out.
     Deterministic: the same configuration and seed give the same cases.
     """
     extra = extra or {}
@@ -125,11 +77,52 @@ def plan_cases(
     specs += _user_combinations(extra, arguments, seed + 3)
     cases = _distinct(specs, onnx_config)
     cases += _further_values(cases, seed + 4)
+    cases += _meanings(onnx_config, seed + 7)
     if parameters is not None:
-        longest = _longest(onnx_config, arguments, parameters, seed + 5)
-        cases += [spec for spec in _distinct([*cases, *longest], onnx_config) if spec not in cases]
+        longest = long_cases(onnx_config, arguments, parameters, seed + 5)
+        cases += [spec for spec in longest if _fits(spec, onnx_config)]
         cases += _left_out(onnx_config, seed + 6)
+        cases += _many_rows(onnx_config, arguments, parameters, seed + 8)
     return cases
+
+
+def _meanings(onnx_config: OnnxConfig, seed: int) -> list[CaseSpec]:
+    """One case for each thing that inputs of these names can say."""
+    base = onnx_config.generate_dummy_inputs("np", padding="none")
+    return [CaseSpec(meaning.value, Mask.NONE, seed, meaning=meaning, is_extra=True) for meaning in meanings_of(base)]
+
+
+def _many_rows(
+    onnx_config: OnnxConfig, arguments: Mapping[str, list[int]], parameters: int, seed: int
+) -> list[CaseSpec]:
+    """Batches of many short rows, as many of them as little work allows."""
+    if "batch_size" not in arguments:
+        return []
+    limits = onnx_config.shape_limits()
+    short = {
+        name: limits.get(name, ShapeLimit()).clip(_SHORT)
+        for name in arguments
+        if name.endswith("sequence_length") and "audio" not in name
+    }
+    row = onnx_config.generate_dummy_inputs("np", padding="none", **{**short, "batch_size": 1})
+    if not short or sum(array.size for array in row.values()) > _MOST_ELEMENTS:
+        return []
+    padding = Mask.MIXED if "attention_mask" in row else Mask.NONE
+    work = itertools.accumulate(parameters * rows * _SHORT for rows in _MANY_ROWS)
+    return [
+        CaseSpec(f"{rows} rows", padding, seed + rows, {**short, "batch_size": rows}, is_extra=True)
+        for rows, spent in zip(_MANY_ROWS, work, strict=True)
+        if rows not in arguments["batch_size"] and spent <= WORK_BUDGET // 4
+    ]
+
+
+def _fits(spec: CaseSpec, onnx_config: OnnxConfig) -> bool:
+    """Whether the model takes such sizes; the inputs themselves would take a while to make."""
+    try:
+        onnx_config.dummy_shapes(**spec.shapes)
+    except ExportError:
+        return False
+    return True
 
 
 def _left_out(onnx_config: OnnxConfig, seed: int) -> list[CaseSpec]:
@@ -140,86 +133,6 @@ def _left_out(onnx_config: OnnxConfig, seed: int) -> list[CaseSpec]:
         for name in _OPTIONAL
         if name in arrays and (name != "position_ids" or arrays[name].ndim == 2)  # noqa: PLR2004
     ]
-
-
-def _longest(onnx_config: OnnxConfig, arguments: Mapping[str, list[int]], parameters: int, seed: int) -> list[CaseSpec]:
-    """The longest text in one go and, of a decoder with a cache, one token after the longest past."""
-    sizes = LongestText.of(onnx_config, parameters)
-    one_row = {"batch_size": 1} if "batch_size" in arguments else {}
-    specs = [
-        CaseSpec(
-            f"maximum length: {argument} {size} of {positions}",
-            Mask.NONE,
-            seed,
-            {**one_row, argument: size, **({"past_sequence_length": 0} if "past_sequence_length" in arguments else {})},
-            is_extra=True,
-        )
-        for argument in _text_lengths(arguments)
-        for size, positions in [sizes.text(argument)]
-        if size > max(arguments[argument])
-    ]
-    if {"past_sequence_length", "sequence_length"} <= arguments.keys():
-        past, positions = sizes.past()
-        shapes = {**one_row, "past_sequence_length": past, "sequence_length": 1}
-        if past > max(arguments["past_sequence_length"]):
-            specs.append(CaseSpec(f"maximum past: {past} of {positions}", Mask.NONE, seed, shapes, is_extra=True))
-    return specs
-
-
-def _number(config: NormalizedConfig, name: str, usual: int) -> int:
-    """A size that the configuration names once; some have one for each layer."""
-    value = config.get(name, usual)
-    return value if isinstance(value, int) and value > 0 else usual
-
-
-def _text_lengths(arguments: Iterable[str]) -> list[str]:
-    """The lengths to stretch: that of all texts where there is one, else each."""
-    lengths = [argument for argument in _LENGTHS if argument in arguments]
-    return lengths[:1] if "sequence_length" in lengths else lengths
-
-
-@dataclass(frozen=True)
-class LongestText:
-    """How many tokens a case may have within the budgets. Sizes are per token, but for ``heads``."""
-
-    limits: Mapping[str, ShapeLimit]
-    positions: int
-    parameters: int
-    heads: int
-    bytes_per_token: int
-    cache_bytes_per_token: int
-
-    @classmethod
-    def of(cls, onnx_config: OnnxConfig, parameters: int) -> LongestText:
-        """Read off the model's configuration."""
-        config = onnx_config.normalized_config
-        hidden, layers = _number(config, "hidden_size", 1024), _number(config, "num_layers", 12)
-        scores_words = 1 in onnx_config.outputs.get("logits", {})
-        vocabulary = _number(config, "vocab_size", 0) if scores_words else 0
-        return cls(
-            limits=onnx_config.shape_limits(),
-            positions=_number(config, "max_position_embeddings", _USUAL_POSITIONS),
-            parameters=max(parameters, 1),
-            heads=_number(config, "num_attention_heads", 12),
-            bytes_per_token=4 * (6 * vocabulary + 20 * hidden),  # logits on both sides, and what their metrics copy
-            cache_bytes_per_token=4 * 2 * layers * hidden,
-        )
-
-    def text(self, argument: str) -> tuple[int, int]:
-        """The length to try and the length that the model has."""
-        limit = self.limits.get(argument, ShapeLimit())
-        positions = self.positions if limit.maximum is None else limit.maximum
-        attention = 2 * 4 * self.heads
-        half = self.bytes_per_token / (2 * attention)
-        within_memory = int((half**2 + MEMORY_BUDGET / attention) ** 0.5 - half)
-        return limit.clip(min(positions, within_memory, WORK_BUDGET // self.parameters)), positions
-
-    def past(self) -> tuple[int, int]:
-        """The past to try and the longest that leaves room for a token."""
-        limit = self.limits.get("past_sequence_length", ShapeLimit())
-        positions = (self.positions if limit.maximum is None else limit.maximum + 1) - 1
-        within_memory = MEMORY_BUDGET // (8 * max(self.cache_bytes_per_token, 1))
-        return limit.clip(min(positions, within_memory)), positions
 
 
 def _is_read_at_once(onnx_config: OnnxConfig) -> bool:
@@ -238,16 +151,6 @@ def _further_values(cases: list[CaseSpec], seed: int) -> list[CaseSpec]:
         replace(smallest, id=f"values {number + 1}", seed=seed + number, varied=None)
         for number in range(MIN_CASES - len(cases))
     ]
-
-
-def axis_sizes(axes: Mapping[str, Mapping[int, str]], arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, int]:
-    """Size of every named axis in these arrays."""
-    return {
-        name: int(arrays[tensor].shape[axis])
-        for tensor, named in axes.items()
-        if tensor in arrays
-        for axis, name in named.items()
-    }
 
 
 def _variable_arguments(onnx_config: OnnxConfig, extra: Mapping[str, list[int]]) -> dict[str, list[int]]:

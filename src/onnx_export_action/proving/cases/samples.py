@@ -25,8 +25,8 @@ from onnx_export_action.proving.cases.builtin_samples import (
     image_cases,
     text_cases,
 )
-from onnx_export_action.proving.cases.grid import CaseSpec, GivenCase
 from onnx_export_action.proving.cases.media import image_array, sound_array
+from onnx_export_action.proving.cases.specs import CaseSpec, GivenCase
 from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.results import Mask

@@ -24,7 +24,8 @@ from onnx_export_action.loading.model import load_model
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.candidate.session import Candidate, RuntimeStoppedError, open_session
-from onnx_export_action.proving.cases.grid import CaseSpec, plan_cases
+from onnx_export_action.proving.cases.grid import plan_cases
+from onnx_export_action.proving.cases.specs import CaseSpec
 from onnx_export_action.proving.explaining.diagnosis import File, with_other_padding
 from onnx_export_action.proving.explaining.layers import (
     divergent_output,
@@ -42,6 +43,7 @@ from onnx_export_action.proving.records import (
     Explanation,
     ReferenceReader,
 )
+from onnx_export_action.proving.reference.work import parameters_at_work
 from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
@@ -82,8 +84,9 @@ def explain(
     records = [ReferenceReader(references).component(name) for name in file.components]
     record, case = _simplest_failing(records, result.cases)
     failing = _Failing(model, components[record.name], records, record, file, result)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    plan = plan_cases(failing.onnx_config, seed=job.options.seed, extra=job.options.shapes, parameters=parameters)
+    plan = plan_cases(
+        failing.onnx_config, seed=job.options.seed, extra=job.options.shapes, parameters=parameters_at_work(model)
+    )
     spec = next((spec for spec in plan if spec.id == case), None)
     if spec is None or not failing.shows(spec):
         trigger, inputs = None, failing.recorded_inputs(references, case)

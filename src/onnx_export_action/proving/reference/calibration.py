@@ -86,9 +86,13 @@ def _too_large(module: FlatModel) -> str | None:
 
 
 def _most_telling_first(cases: Sequence[CaseRecord]) -> Iterator[CaseRecord]:
-    """The base, the last (a real sample where there are any), the largest, then the others in order."""
+    """The base, the last (a real sample where there are any), the largest, odd meanings, then the others in order.
+
+    Silence is divided by its own small variance, and rounds more than anything else.
+    """
     largest = max(cases, key=lambda case: math.prod(case.shape.values()))
-    first = [cases[0], cases[-1], largest, *cases[-2:-1]]
+    odd = [case for case in cases if case.meaning is not None]
+    first = [cases[0], cases[-1], largest, *odd, *cases[-2:-1]]
     return iter({case.file: case for case in (*first, *cases)}.values())
 
 

@@ -20,8 +20,10 @@ from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.loading.model import load_model
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.proving.arrays import Arrays
-from onnx_export_action.proving.cases.grid import CaseSpec, GivenCase, axis_sizes, plan_cases
+from onnx_export_action.proving.cases.grid import plan_cases
+from onnx_export_action.proving.cases.lengths import positions, unreached
 from onnx_export_action.proving.cases.samples import sample_cases, vocabulary
+from onnx_export_action.proving.cases.specs import CaseSpec, GivenCase, axis_sizes
 from onnx_export_action.proving.generation.decoder_only import can_generate, generate_reference
 from onnx_export_action.proving.generation.encoder_decoder import (
     DECODER,
@@ -43,6 +45,7 @@ from onnx_export_action.proving.records import (
     write_record,
 )
 from onnx_export_action.proving.reference.calibration import calibrate
+from onnx_export_action.proving.reference.work import parameters_at_work
 from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
@@ -68,9 +71,10 @@ def make_reference(job: Job, folder: Path) -> Reference:
     components = dict(onnx_config.components())
     from_encoder = can_generate_from_encoder(components)
     for name, component in components.items():
-        given, remarks = _all_cases(component, job, sum(parameter.numel() for parameter in model.parameters()))
+        given, remarks = _all_cases(component, job, parameters_at_work(model))
         notes += remarks
         record = component_reference(model, name, component, given, folder)
+        notes += _reach_notes(name, component, record)
         if component.task == SPEECH:
             record.pieces, record.blank = _pieces(model, job), _blank(model)
         if record.not_calibrated is not None:
@@ -141,6 +145,7 @@ def component_reference(
                 shape=shape,
                 origin=spec.origin,
                 varied=spec.varied,
+                meaning=spec.meaning,
                 texts=texts,
             )
         )
@@ -168,6 +173,13 @@ def _all_cases(onnx_config: OnnxConfig, job: Job, parameters: int) -> tuple[Iter
         return given, []
     samples, notes = sample_cases(onnx_config, job)
     return itertools.chain(given, samples), notes
+
+
+def _reach_notes(name: str, onnx_config: OnnxConfig, record: ComponentRecord) -> list[str]:
+    """What no case reached, so that a pass is not taken for more than it is."""
+    reached = max((positions(case.shape) for case in record.cases), default=0)
+    beyond = [f"{one.name} ({one.length})" for one in unreached(onnx_config, reached)]
+    return [f"{name}: not proven beyond {reached} positions, which leaves out {', '.join(beyond)}"] if beyond else []
 
 
 def _run(module: FlatModel, spec: CaseSpec, inputs: Arrays, names: list[str]) -> Arrays:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from onnx_export_action.onnx_config import BertOnnxConfig, GPT2OnnxConfig, OnnxConfig, ResNetOnnxConfig, ViTOnnxConfig
-from onnx_export_action.proving.cases.grid import CaseSpec, axis_sizes, plan_cases
+from onnx_export_action.proving.cases.grid import plan_cases
+from onnx_export_action.proving.cases.specs import CaseSpec, axis_sizes
 from onnx_export_action.vocabulary.errors import ExportError
 
 
