@@ -10,6 +10,7 @@ from onnx_export_action.project.lfs import content_sha256
 from onnx_export_action.project.sentence_modules import MODULES_NAME, config_folder, module_folders
 from onnx_export_action.project.targets import Target
 from onnx_export_action.project.weight_names import weight_paths
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
 from onnx_export_action.vocabulary.problems import quoted
@@ -93,7 +94,7 @@ class _TargetCheck:
             return
         if self._hash(config_folder(folder) / CONFIG_NAME) not in (None, manifest.model.config_sha256):
             yield f"it was exported from another {CONFIG_NAME}"
-        if self._target.options.weights != "load":
+        if self._target.options.weights is not Weights.LOAD:
             return
         recorded = manifest.model.weight_hashes
         now = {name: self._hash(folder / name) or recorded.get(name) for name in weight_paths(folder)}

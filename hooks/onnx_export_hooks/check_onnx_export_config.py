@@ -11,6 +11,7 @@ from onnx_export_action.project.document import Node, read_document
 from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.settings import SettingsError, load_settings
 from onnx_export_action.project.targets import Target
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import did_you_mean, nearest, quoted
@@ -112,7 +113,7 @@ def _target(target: Target, places: _TargetPlaces) -> Iterator[Finding]:
         message = f"the model of {target.name} has no config.json"
         yield places.finding("target-model", ["model"], message, "give the folder that `save_pretrained` wrote")
         return
-    if target.options.weights == "load" and not _has_weights(folder):
+    if target.options.weights is Weights.LOAD and not _has_weights(folder):
         hint = "add them, or check the architecture alone with 'weights: random'"
         yield places.finding("target-model", ["model"], f"the model of {target.name} has no weights", hint)
     config, _ = read_model_config(folder / CONFIG_NAME)

@@ -15,6 +15,8 @@ import torch
 
 from onnx_export_action.onnx_config import TasksManager
 from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.vocabulary.choices import Weights
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import Failure, TargetResult, Verdict
@@ -47,7 +49,7 @@ class Outcome(msgspec.Struct, frozen=True):
     source: str = ""
 
 
-def prove(pair: Pair, *, engine: str = "auto", seed: int = 0) -> Outcome:
+def prove(pair: Pair, *, engine: Engine = Engine.AUTO, seed: int = 0) -> Outcome:
     """Export and check one pair, as small as it can be made so that it runs; what cannot be is an outcome too."""
     first = None
     for shrinking in SHRINKINGS:
@@ -58,7 +60,7 @@ def prove(pair: Pair, *, engine: str = "auto", seed: int = 0) -> Outcome:
     return first
 
 
-def _prove(pair: Pair, engine: str, shrinking: Shrinking, seed: int) -> Outcome:
+def _prove(pair: Pair, engine: Engine, shrinking: Shrinking, seed: int) -> Outcome:
     started = time.perf_counter()
     try:
         result = prove_in_full(pair, engine=engine, shrinking=shrinking, seed=seed)
@@ -82,7 +84,7 @@ def _prove(pair: Pair, engine: str, shrinking: Shrinking, seed: int) -> Outcome:
 
 
 def prove_in_full(
-    pair: Pair, *, engine: str = "auto", shrinking: Shrinking = SHRINKINGS[0], seed: int = 0
+    pair: Pair, *, engine: Engine = Engine.AUTO, shrinking: Shrinking = SHRINKINGS[0], seed: int = 0
 ) -> TargetResult:
     """The product's own result for one pair; weights and inputs follow from the seed.
 
@@ -98,7 +100,7 @@ def prove_in_full(
             model=str(model),
             destination=Path(folder) / "onnx",
             task=pair.task,
-            options=ExportOptions(weights="random", engine=engine, seed=seed),
+            options=ExportOptions(weights=Weights.RANDOM, engine=engine, seed=seed),
         )
         return export_and_check(request, progress=lambda _: None)
 

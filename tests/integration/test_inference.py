@@ -11,6 +11,7 @@ from onnx_export_action.configuring.inference import infer_onnx_config
 from onnx_export_action.loading.model import spread_random_weights
 from onnx_export_action.onnx_config import TasksManager
 from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.options import ExportOptions
@@ -135,7 +136,7 @@ def test_patches_of_an_image_are_proven_for_one_grid_and_the_report_says_so(tmp_
 
 def exported(model_type: str, task: str, folder: Path) -> TargetResult:
     model = write_tiny_config(model_type, folder / "model")
-    random = ExportOptions(weights="random")
+    random = ExportOptions(weights=Weights.RANDOM)
     request = Request(name="it", model=str(model), destination=folder / "onnx", task=task, options=random)
     return export_and_check(request, progress=lambda _: None)
 

@@ -20,6 +20,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnx_export_action.project.manifest import Fingerprint, sha256_of, write_manifest
+from onnx_export_action.vocabulary.choices import Weights
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, ModelRecord, OnnxFileRecord
 from onnx_export_action.vocabulary.results import CaseResult, FileResult, ModelInfo, TargetResult, Verdict, encode
 from tests.hub_server import Fault, HubServer, XetStore
@@ -61,10 +63,10 @@ def make_artifact(folder: Path, *, seed: int = 1, variants: tuple[str, ...] = ("
             task="text-classification",
             config_sha256=ORIGIN.config_sha256,
             weight_hashes=ORIGIN.weight_hashes,
-            weights="load",
+            weights=Weights.LOAD,
         ),
         seed=0,
-        engine="auto",
+        engine=Engine.AUTO,
         opset=18,
         variants=list(variants),
         packages={},

@@ -16,6 +16,7 @@ import torch
 from onnx_export_action.loading.model import load_model
 from onnx_export_action.pipeline.planning import plan_job
 from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.results import TargetResult, Verdict
 from tests.conftest import CheckpointFactory
@@ -165,7 +166,7 @@ def test_an_older_layout_and_random_weights(own_checkpoint: CheckpointFactory, t
     shutil.move(encoder, folder / "0_Transformer")
     (folder / "0_Transformer/model.safetensors").unlink()
     write_modules(folder, [("0_Transformer", "Transformer"), ("1_Pooling", "Pooling")], pooling_mode_cls_token=True)
-    result = exported(folder, weights="random")
+    result = exported(folder, weights=Weights.RANDOM)
     assert result.verdict is Verdict.PASS, result.failure or result.files[0].failure
     assert (tmp_path / "out/tokenizer.json").is_file()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from onnx_export_action.pipeline.running import export_and_check
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import Stage, Verdict
@@ -44,7 +45,7 @@ def test_without_timm_the_user_is_told_what_to_install(tmp_path: Path) -> None:
     else:
         pytest.skip("timm is here")
     (tmp_path / "config.json").write_text('{"architecture": "resnet18", "num_classes": 2, "pretrained_cfg": {}}')
-    random = ExportOptions(weights="random")
+    random = ExportOptions(weights=Weights.RANDOM)
     request = Request(name="timm", model=str(tmp_path), destination=tmp_path / "onnx", options=random)
     result = export_and_check(request, progress=lambda _: None)
     assert result.verdict is Verdict.ERROR

@@ -115,12 +115,11 @@ def _require_known_inputs(model: Any, declaration: Declaration, implied: OnnxCon
 def _inferred(model: Any, task: str, declaration: Declaration) -> OnnxConfig:
     if not declaration.inputs:
         return infer_onnx_config(model, task)
+    candidates = list(_candidates(model, task, declaration))  # what is wrong with them says where
     try:
-        return infer_onnx_config(model, task, list(_candidates(model, task, declaration)))
+        return infer_onnx_config(model, task, candidates)
     except ExportError as error:
-        place = _place(declaration)
-        message = error.message if error.message.startswith(place) else f"{place}: {error.message}"
-        raise plan_error(message, error.hint) from error
+        raise plan_error(f"{_place(declaration)}: {error.message}", error.hint) from error
 
 
 def _candidates(model: Any, task: str, declaration: Declaration) -> Iterator[Facts]:

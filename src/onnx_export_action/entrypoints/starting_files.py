@@ -31,6 +31,7 @@ from onnx_export_action.project.settings import Target, load_settings
 from onnx_export_action.project.targets import repository_of
 from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.project.yaml_insertion import with_items
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES, SETTINGS_NAME
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_of
@@ -67,7 +68,7 @@ class FoundModel:
     name: str
     model: str
     task: str | None
-    weights: str = "load"
+    weights: Weights = Weights.LOAD
     variants: tuple[str, ...] = ()
     remark: str | None = None
 
@@ -182,7 +183,7 @@ def _found(root: Path, folder: Path, config: dict[str, Any], taken: set[str]) ->
     has_weights = bool(chosen_weights(path.name for path in config_folder(folder).iterdir()))
     task, remark = _task_of(folder, config)
     model = "." if not place.parts else f"./{place.as_posix()}"
-    return FoundModel(name, model, task, "load" if has_weights else "random", _variants_in(folder), remark)
+    return FoundModel(name, model, task, Weights.LOAD if has_weights else Weights.RANDOM, _variants_in(folder), remark)
 
 
 def _variants_in(folder: Path) -> tuple[str, ...]:
@@ -285,9 +286,9 @@ def _target(model: FoundModel) -> Iterator[str]:
     yield f"  task: {model.task or 'auto'}"
     if model.variants:
         yield f"  variants: [{', '.join(model.variants)}]    # the ones that the repository makes today"
-    elif model.weights == "load":
+    elif model.weights is Weights.LOAD:
         yield "  # variants: [fp32, q8]    # q8: a quarter of the size, proven too"
-    if model.weights == "random":
+    if model.weights is Weights.RANDOM:
         yield "  weights: random    # no weights beside config.json: the architecture is checked with seeded ones"
 
 

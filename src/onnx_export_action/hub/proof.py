@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from onnx_export_action.project.manifest import Fingerprint, read_manifest, sha256_of
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, FileRecord, Manifest, OnnxFileRecord
 from onnx_export_action.vocabulary.problems import quoted
@@ -73,7 +74,7 @@ def _require_same_export(manifest: Manifest, result: TargetResult) -> None:
         raise publish_error(
             f"{result.target}: the result is for other weights than the files were made from", "export and prove again"
         )
-    if model.weights != "load":
+    if model.weights is not Weights.LOAD:
         raise publish_error(f"{result.target}: the files hold random weights", "export it with `weights: load`")
 
 

@@ -30,9 +30,11 @@ from onnx_export_action.onnx_config.tasks import AUTO_CLASSES, parse_task
 from onnx_export_action.project.other_libraries import DIFFUSERS_TYPES, SENTENCE_CLIP, SENTENCE_MODEL
 from onnx_export_action.project.sentence_modules import config_folder, read_sentence_modules
 from onnx_export_action.traceable.calling import FlatModel
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, load_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.results import Stage
 
 # Arguments of timm.create_model that a configuration may not give. timm 1.0.31 writes the first, which transformers
 # 5.23 passes by itself ("multiple values for num_classes"); the others fetch weights, where the checkpoint has its own.
@@ -42,6 +44,7 @@ _CONVOLUTIONS = (
     *(torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d),
 )
 _SHOWN = 3  # names in a message, the others counted
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,60}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def load_model(job: Job) -> LoadedModel:
 def _model_of_transformers(job: Job) -> LoadedModel:
     config = _config(job)
     model_class = _model_class(config, job)
-    loaded = _built(model_class, config, job) if job.options.weights == "random" else _loaded(model_class, config, job)
+    loaded = (
+        _built(model_class, config, job) if job.options.weights is Weights.RANDOM else _loaded(model_class, config, job)
+    )
     _with_inner_models(loaded.model, job)
     return loaded
 
@@ -94,10 +99,10 @@ def _sentence_model(job: Job) -> LoadedModel:
     """A folder of sentence-transformers: its model, and the modules that make one embedding of a text."""
     modules = read_sentence_modules(job.folder)
     config = _config(job)
-    inner = _built if job.options.weights == "random" else _loaded
+    inner = _built if job.options.weights is Weights.RANDOM else _loaded
     loaded = inner(sentence_model_class(config), config, job)
     whole = with_modules(loaded.model, modules, clip=job.model_type == SENTENCE_CLIP)
-    if job.options.weights == "random":
+    if job.options.weights is Weights.RANDOM:
         spread_random_weights(whole.steps, job.options.seed)
     else:
         load_module_weights(whole, modules)
@@ -110,7 +115,7 @@ def _component_of_diffusers(job: Job) -> LoadedModel:
 
     class_name = next(name for name, model_type in DIFFUSERS_TYPES.items() if model_type == job.model_type)
     model_class = getattr(diffusers, class_name)
-    if job.options.weights == "load":
+    if job.options.weights is Weights.LOAD:
         model, info = model_class.from_pretrained(
             job.folder,
             torch_dtype=torch.float32,
@@ -135,7 +140,7 @@ def _with_inner_models(model: PreTrainedModel, job: Job) -> None:
         folder, inner_class = job.folder / name, getattr(transformers, class_name)
         if not (folder / CONFIG_NAME).is_file():
             continue
-        if job.options.weights == "random":
+        if job.options.weights is Weights.RANDOM:
             inner = inner_class(inner_class.config_class.from_pretrained(folder, local_files_only=True))
             spread_random_weights(inner, job.options.seed)
         else:
@@ -149,7 +154,9 @@ def _config(job: Job) -> PreTrainedConfig:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=job.trust_remote_code, local_files_only=True)
     except Exception as error:  # a configuration class raises whatever its own checks raise
-        raise load_error(*_explained(error, folder / CONFIG_NAME)) from error
+        message, hint = _explained(error, folder / CONFIG_NAME)
+        # What transformers says names the keys; of its words those are looked for in the file.
+        raise ExportError(message, stage=Stage.LOAD, hint=hint, config_keys=_WORD.findall(message)) from error
     if config.model_type == "timm_wrapper" and config.model_args:
         for name in _NO_MODEL_ARGUMENTS:
             config.model_args.pop(name, None)

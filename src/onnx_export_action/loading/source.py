@@ -21,7 +21,8 @@ from onnx_export_action.project.other_libraries import as_model_config
 from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, stays_inside
 from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
 from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
-from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
+from onnx_export_action.vocabulary.choices import Weights
+from onnx_export_action.vocabulary.errors import ExportError, config_error, load_error, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES, MAX_SAFETENSORS_HEADER_BYTES
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -77,7 +78,7 @@ class ModelFolder:
     revision: str | None = None
 
 
-def locate_model(source: str, revision: str | None = None, *, weights: str = "load") -> ModelFolder:
+def locate_model(source: str, revision: str | None = None, *, weights: Weights = Weights.LOAD) -> ModelFolder:
     """Find ``source`` on disk, or fetch it from the Hub into its cache.
 
     Raises:
@@ -106,7 +107,7 @@ def _looks_like_path(source: str) -> bool:
     return source.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in source)
 
 
-def _fetch(source: str, revision: str | None, weights: str) -> ModelFolder:
+def _fetch(source: str, revision: str | None, weights: Weights) -> ModelFolder:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -121,7 +122,7 @@ def _fetch(source: str, revision: str | None, weights: str) -> ModelFolder:
     try:
         found = _names_on_hub(source, revision)
         names = _names_in_cache(source, revision) if found is None else found
-        patterns = [*COMPANION_NAMES, "*/config.json", *(weights_and_parts(names) if weights == "load" else ())]
+        patterns = [*COMPANION_NAMES, "*/config.json", *(weights_and_parts(names) if weights is Weights.LOAD else ())]
         folder = snapshot_download(source, revision=revision, allow_patterns=patterns, local_files_only=found is None)
     except GatedRepoError as error:
         raise load_error(
@@ -213,18 +214,18 @@ def read_model_config(folder: Path) -> dict[str, Any]:
     path = config_folder(folder) / CONFIG_NAME
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise plan_error(f"{path} is larger than {MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
+            raise config_error(f"{path} is larger than {MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise plan_error(f"{folder} has no config.json", _where_a_model_is(folder)) from error
     except json.JSONDecodeError as error:
-        raise plan_error(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
+        raise config_error(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise plan_error(f"{path}: not valid JSON: {_first_line(error)}") from error
+        raise config_error(f"{path}: not valid JSON: {_first_line(error)}") from error
     except OSError as error:
-        raise plan_error(f"{path} cannot be read: {error.strerror}") from error
+        raise config_error(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(config, dict):
-        raise plan_error(f"{path}: a model configuration is a JSON object, this is a {type(config).__name__}")
+        raise config_error(f"{path}: a model configuration is a JSON object, this is a {type(config).__name__}")
     return as_model_config(config)
 
 

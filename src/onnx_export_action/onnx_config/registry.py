@@ -20,7 +20,7 @@ from onnx_export_action.onnx_config.tasks import (
     task_name,
 )
 from onnx_export_action.vocabulary.components import ComponentKind
-from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.errors import ExportError, config_error, plan_error
 
 OnnxConfigConstructor = Callable[..., OnnxConfig]
 ConfigClass = TypeVar("ConfigClass", bound=type[OnnxConfig])
@@ -352,7 +352,7 @@ class TasksManager(metaclass=_LoadedWhenAsked):
         """
         model_type = config.get("model_type")
         if not isinstance(model_type, str):
-            raise plan_error("config.json names no model_type", "add it, or name the task")
+            raise config_error("config.json names no model_type", "add it, or name the task")
         is_inferred = cls.is_inferred(model_type, config)
         tasks: Collection[str] = AUTO_CLASSES if is_inferred else cls.get_supported_tasks_for_model_type(model_type)
         architectures = config.get("architectures")
@@ -367,7 +367,8 @@ class TasksManager(metaclass=_LoadedWhenAsked):
             if names
             else "config.json names no architectures"
         )
-        raise plan_error(said, f"name the task; model type {model_type!r} has: {', '.join(tasks)}")
+        hint = f"name the task; model type {model_type!r} has: {', '.join(tasks)}"
+        raise config_error(said, hint, keys=["architectures"])
 
     @classmethod
     def is_inferred(cls, model_type: str, config: Mapping[str, Any]) -> bool:

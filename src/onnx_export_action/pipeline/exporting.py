@@ -118,7 +118,7 @@ def _manifest(job: Job, outcome: ExportOutcome, origin: Fingerprint) -> Manifest
         config_sha256=origin.config_sha256,
         weight_hashes=origin.weight_hashes,
         revision=job.revision,
-        weights="random" if job.options.weights == "random" else "load",
+        weights=job.options.weights,
     )
     return Manifest(
         target=job.name,

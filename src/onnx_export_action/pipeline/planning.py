@@ -23,7 +23,8 @@ from onnx_export_action.project.other_libraries import (
 )
 from onnx_export_action.project.sample_files import read_samples
 from onnx_export_action.project.targets import Target
-from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.choices import Weights
+from onnx_export_action.vocabulary.errors import config_error, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.versions import missing_packages
@@ -58,7 +59,7 @@ def plan_job(request: Request) -> Job:
         config = as_sentence_config(folder.path, config)
     model_type = _model_type(config, folder, request)
     task = _task(request, model_type, config)
-    if request.options.weights == "load":
+    if request.options.weights is Weights.LOAD:
         weight_files(folder.path)
     if request.options.samples is not None:
         read_samples(request.options.samples)  # their mistakes are known before anything is loaded
@@ -97,18 +98,20 @@ def _model_type(config: dict[str, Any], folder: ModelFolder, request: Request) -
     path = folder.path / CONFIG_NAME
     model_type = config.get("model_type")
     if diffusers_class(config):
-        raise plan_error(
+        raise config_error(
             f"{path}: {diffusers_class(config)} of diffusers has no configuration class",
             f"of a pipeline these are exported: {', '.join(DIFFUSERS_TYPES)}, and models of transformers",
+            keys=["_class_name"],
         )
     if not isinstance(model_type, str) or not model_type:
-        raise plan_error(f"{path} has no model_type", 'it names the architecture, for example "model_type": "bert"')
+        raise config_error(f"{path} has no model_type", 'it names the architecture, for example "model_type": "bert"')
     if needs_remote_code(config) and model_type not in TasksManager.get_supported_model_types():
         if request.trust_remote_code:
             return model_type
-        raise plan_error(
+        raise config_error(
             f"{path}: the model type {model_type!r} is defined by Python code inside the model's repository",
             "that code runs only when you allow it: --trust-remote-code",
+            keys=["model_type"],
         )
     return model_type
 
@@ -124,11 +127,11 @@ def _task(request: Request, model_type: str, config: dict[str, Any]) -> str:
     if task not in supported and request.options.declaration:  # which says what the register would have said
         return task_name(*parse_task(task))
     if task not in supported:
-        raise plan_error(
-            f"{model_type} models have no task {task!r}"
-            + (" (inferred from the architectures in config.json)" if wanted == "auto" else ""),
-            f"its tasks are: {', '.join(supported)}",
-        )
+        tasks = f"its tasks are: {', '.join(supported)}"
+        if wanted == "auto":
+            inferred = " (inferred from the architectures in config.json)"
+            raise config_error(f"{model_type} models have no task {task!r}{inferred}", tasks, keys=["architectures"])
+        raise plan_error(f"{model_type} models have no task {task!r}", tasks)
     return task
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.weight_names import weight_paths
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import load_error, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
@@ -36,7 +37,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
-def fingerprint(model_folder: Path, *, weights: str = "load") -> Fingerprint:
+def fingerprint(model_folder: Path, *, weights: Weights = Weights.LOAD) -> Fingerprint:
     """Hash ``config.json`` and, for ``weights="load"``, the weight files that loading would read.
 
     Raises:
@@ -49,7 +50,7 @@ def fingerprint(model_folder: Path, *, weights: str = "load") -> Fingerprint:
         return Fingerprint(
             config_sha256=sha256_of(config),
             weight_hashes={
-                path: sha256_of(model_folder / path) for path in weight_paths(model_folder) if weights == "load"
+                path: sha256_of(model_folder / path) for path in weight_paths(model_folder) if weights is Weights.LOAD
             },
         )
     except OSError as error:

@@ -64,7 +64,7 @@ def as_sentence_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         ExportError: the modules cannot be read, are of other kinds than are known, or pool nothing.
     """
     modules = read_sentence_modules(folder)
-    is_clip = modules.kind == "CLIPModel" or config.get("model_type") == "clip"
+    is_clip = modules.model == "CLIPModel" or config.get("model_type") == "clip"
     if not is_clip and not any(isinstance(step, Pooling) for step, _ in modules.steps):
         raise plan_error(f"{folder / MODULES_NAME} has no Pooling: nothing makes one embedding of a text")
     known = ("get_text_features", "pooler_output") if is_clip else ("forward", "last_hidden_state")

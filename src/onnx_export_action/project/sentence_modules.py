@@ -104,10 +104,11 @@ _STEPS: dict[str, type[Step]] = {
 class SentenceModules(msgspec.Struct, frozen=True):
     """The model, its folder, and the steps after it, each with the folder of its weights.
 
-    ``call`` is what of the model is called for texts and which output is taken; None where the files do not say.
+    ``model`` is the file's word for the kind of model. ``call`` is what of the model is called for texts and which
+    output is taken; None where the files do not say.
     """
 
-    kind: str
+    model: str
     folder: Path
     steps: list[tuple[Step, Path]]
     call: tuple[str, str] | None = None

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
@@ -16,7 +17,6 @@ from onnx_export_action.vocabulary.results import FailOn
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS
 
 Schema: TypeAlias = dict[str, Any]
-Weights: TypeAlias = Literal["load", "random"]
 
 FAIL_ON = tuple(word.value for word in FailOn)
 
@@ -131,7 +131,7 @@ def _target_keys() -> dict[str, Schema]:
         },
         "weights": {
             "description": "load: the model's own weights. random: seeded weights built from config.json.",
-            "enum": list(get_args(Weights)),
+            "enum": [word.value for word in Weights],
             "default": "load",
         },
         "task": {

@@ -15,6 +15,7 @@ import msgspec
 from onnx_export_action.project.document import Entry, Node
 from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, neighbour_hint
 from onnx_export_action.project.settings_schema import CLASS_PATTERN, OF_VARIANTS
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.declarations import ConfigurationClass, Declaration, DeclaredAxis, DeclaredTensor
 from onnx_export_action.vocabulary.engines import TORCH_EXPORT_MIN_OPSET, TRACER_MAX_OPSET, Engine
 from onnx_export_action.vocabulary.errors import plan_error
@@ -130,8 +131,9 @@ class TargetReader:
         )
 
     def _options(self, fields: TargetFields, samples: Path | None) -> ExportOptions:
-        copied = ("weights", "opset", "shard_bytes")
+        copied = ("opset", "shard_bytes")
         return ExportOptions(
+            weights=Weights(fields.text("weights") or Weights.LOAD),
             engine=Engine(fields.text("engine") or Engine.AUTO),
             samples=samples,
             variants=_variants(fields),
@@ -231,7 +233,7 @@ class TargetReader:
             return None
         settings = PublishSettings(**fields.plain("publish"))
         node = fields.node("publish")
-        if fields.text("weights") == "random":
+        if fields.text("weights") == Weights.RANDOM:
             self._report(node, "random weights are never published", "use `weights: load`, or remove 'publish'")
         if settings.create_pr and settings.tag is not None:
             self._report(node, "a pull request has no commit to tag yet", "remove 'tag' or 'create_pr'")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.vocabulary.results import FileResult, LayerResult, Mask
+from onnx_export_action.vocabulary.results import FileResult, LayerResult, Padding
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 INPUT_PREFIX, OUTPUT_PREFIX = "input:", "output:"
@@ -50,7 +50,7 @@ class CaseRecord(msgspec.Struct, kw_only=True):
 
     id: str
     file: str
-    mask: Mask
+    mask: Padding
     shape: dict[str, int]
     origin: CaseOrigin = CaseOrigin.GRID
     varied: str | None = None

@@ -10,6 +10,7 @@ from itertools import islice
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, block, code, command, visible
 from onnx_export_action.report.verdicts import State, file_state, target_state, worst_margin
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.results import (
     AxisResult,
     CaseResult,
@@ -68,7 +69,7 @@ def warnings(result: TargetResult) -> Iterator[Markdown]:
     for file in result.files:
         for doubt in _doubts(file) if file_state(file) <= State.UNVALIDATED else ():
             yield Markdown(f"{name} {code(file.path)}: {doubt}")
-    if result.model.weights == "random":
+    if result.model.weights is Weights.RANDOM:
         seed = figures.integer(result.seed)
         yield Markdown(f"{name}: random weights (seed {seed}): the architecture is checked, not a trained model")
     for note in result.notes[:_MOST_NOTES]:

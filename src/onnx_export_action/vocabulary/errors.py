@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 
 from onnx_export_action.vocabulary.results import Failure, Stage
@@ -20,31 +21,40 @@ class ExportError(Exception):
     """Something the user can act on: what was wrong and what to do.
 
     ``stage`` decides the exit code: ``plan`` is bad usage or configuration (2), ``publish`` a publication that was
-    refused or failed (4), the others an error verdict (3).
+    refused or failed (4), the others an error verdict (3). ``config_keys`` as :class:`Failure` has them.
     """
 
-    def __init__(self, message: str, *, stage: Stage, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, stage: Stage, hint: str | None = None, config_keys: Sequence[str] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.stage = stage
         self.hint = hint
+        self.config_keys = config_keys
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling between processes.
-        return _rebuild, (self.message, self.stage, self.hint)
+        return _rebuild, (self.message, self.stage, self.hint, self.config_keys)
 
     def as_failure(self) -> Failure:
         """The same words as a value for the result."""
-        return Failure(stage=self.stage, message=self.message, hint=self.hint)
+        keys = None if self.config_keys is None else list(self.config_keys)
+        return Failure(stage=self.stage, message=self.message, hint=self.hint, config_keys=keys)
 
 
-def _rebuild(message: str, stage: Stage, hint: str | None) -> ExportError:
-    return ExportError(message, stage=stage, hint=hint)
+def _rebuild(message: str, stage: Stage, hint: str | None, config_keys: Sequence[str] | None) -> ExportError:
+    return ExportError(message, stage=stage, hint=hint, config_keys=config_keys)
 
 
 def plan_error(message: str, hint: str | None = None) -> ExportError:
     """The configuration, the call or the model's own files ask for what cannot be done."""
     return ExportError(message, stage=Stage.PLAN, hint=hint)
+
+
+def config_error(message: str, hint: str | None = None, *, keys: Sequence[str] = ()) -> ExportError:
+    """The model's ``config.json`` is at fault: these keys of it, or the whole of it."""
+    return ExportError(message, stage=Stage.PLAN, hint=hint, config_keys=keys)
 
 
 def load_error(message: str, hint: str | None = None) -> ExportError:

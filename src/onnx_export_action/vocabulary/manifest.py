@@ -5,10 +5,11 @@ A manifest may come from a pull request: sizes are bounded, and paths stay insid
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.external_data import MOST_PIECES
 from onnx_export_action.vocabulary.version import VERSION
 
@@ -48,7 +49,7 @@ class ModelRecord(_Struct):
     config_sha256: Sha256
     weight_hashes: Hashes = {}
     revision: Text | None = None
-    weights: Literal["load", "random"] = "load"
+    weights: Weights = Weights.LOAD
 
 
 class TensorRecord(_Struct):

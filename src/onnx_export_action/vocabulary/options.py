@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.declarations import Declaration
 from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.external_data import SHARD_BYTES
@@ -55,7 +56,7 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     pieces beside it. ``flat_layout`` puts the files at the top of the artifact folder, as the legacy call did.
     """
 
-    weights: str = "load"
+    weights: Weights = Weights.LOAD
     seed: int = 0
     opset: int = DEFAULT_OPSET
     engine: Engine = Engine.AUTO

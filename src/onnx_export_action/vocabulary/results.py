@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from onnx_export_action.vocabulary.choices import Weights
+
 SCHEMA_VERSION = 1
 
 
@@ -79,8 +81,8 @@ class ToleranceSource(enum.StrEnum):
     DEFAULT = "default"  # a table's
 
 
-class Mask(enum.StrEnum):
-    """What the mask of a case rules out."""
+class Padding(enum.StrEnum):
+    """How the rows of a case are padded, as its mask says."""
 
     NONE = "none"
     LEFT = "left"
@@ -120,7 +122,8 @@ class Failure(_Struct):
     """Why a target or file did not pass, in words for the person who reads the report.
 
     ``trigger`` is the smallest input that shows it, ``layers`` what the modules give on that input, in the order in
-    which they end; ``repro`` is a folder beside the artifact folder.
+    which they end; ``repro`` is a folder beside the artifact folder. ``config_keys`` are the keys of the model's
+    ``config.json`` that are at fault: none of them, the whole file; None, it is not at fault.
     """
 
     stage: Stage
@@ -131,6 +134,7 @@ class Failure(_Struct):
     layers: list[LayerResult] = []
     first_divergent_layer: str | None = None
     repro: str | None = None
+    config_keys: list[str] | None = None
 
 
 class ModelInfo(_Struct):
@@ -141,7 +145,7 @@ class ModelInfo(_Struct):
     sha256: str | None = None
     model_type: str | None = None
     task: str | None = None
-    weights: str = "load"
+    weights: Weights = Weights.LOAD
 
 
 class AxisResult(_Struct):
@@ -258,7 +262,7 @@ class CaseResult(_Struct):
 
     id: str
     shape: dict[str, int]
-    mask: Mask
+    mask: Padding
     verdict: Verdict
     problem: CaseProblem | None = None
     worst_output: str | None = None

@@ -9,6 +9,8 @@ import pytest
 
 from onnx_export_action.pipeline.states import Account, TargetState, failure_of, result_of
 from onnx_export_action.project.manifest import Fingerprint
+from onnx_export_action.vocabulary.choices import Weights
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.options import ExportOptions
@@ -18,7 +20,7 @@ REQUEST = Request(name="a", model="org/a", destination=Path("out"), revision="ma
 
 
 def file(verdict: Verdict) -> FileResult:
-    return FileResult(path="a", bytes=1, sha256="", variant="fp32", engine="tracer", opset=18, verdict=verdict)
+    return FileResult(path="a", bytes=1, sha256="", variant="fp32", engine=Engine.TRACER, opset=18, verdict=verdict)
 
 
 def test_accounts_add_seconds_say_a_note_once_and_keep_the_largest_process() -> None:
@@ -74,7 +76,9 @@ def test_what_is_known_before_the_work_stops_is_in_the_result() -> None:
 
 
 def test_a_request_that_is_not_even_planned_is_named_in_its_result() -> None:
-    request = Request(name="a", model="org/a", destination=Path("out"), options=ExportOptions(weights="random", seed=7))
+    request = Request(
+        name="a", model="org/a", destination=Path("out"), options=ExportOptions(weights=Weights.RANDOM, seed=7)
+    )
     result = result_of(request, TargetState().stopped(plan_error("there is no such model", "look")), 0.1)
     assert (result.target, result.model.source, result.model.weights, result.seed) == ("a", "org/a", "random", 7)
     assert result.failure is not None

@@ -22,6 +22,8 @@ from onnx_export_action.project.manifest import (
     sha256_of,
     write_manifest,
 )
+from onnx_export_action.vocabulary.choices import Weights
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, ModelRecord, OnnxFileRecord, TensorRecord
 
@@ -39,7 +41,7 @@ def example() -> Manifest:
             weight_hashes={"model.safetensors": HASH},
         ),
         seed=0,
-        engine="auto",
+        engine=Engine.AUTO,
         opset=18,
         variants=["fp32"],
         packages={"torch": "2.13.0"},
@@ -50,7 +52,7 @@ def example() -> Manifest:
                 sha256=HASH,
                 components=["model"],
                 variant="fp32",
-                engine="tracer",
+                engine=Engine.TRACER,
                 opset=18,
                 inputs={"input_ids": TensorRecord(dtype="int64", shape=["batch_size", "sequence_length"])},
                 outputs={"logits": TensorRecord(dtype="float32", shape=["batch_size", 2])},
@@ -241,12 +243,12 @@ def test_the_model_inside_another_counts(model: Path) -> None:
 
 
 def test_random_weights_depend_on_the_configuration_alone(model: Path) -> None:
-    before = fingerprint(model, weights="random")
+    before = fingerprint(model, weights=Weights.RANDOM)
     (model / "model.safetensors").write_text("changed")
-    assert fingerprint(model, weights="random") == before
+    assert fingerprint(model, weights=Weights.RANDOM) == before
     assert before.weight_hashes == {}
     (model / "config.json").write_text("changed")
-    assert fingerprint(model, weights="random").sha256 != before.sha256
+    assert fingerprint(model, weights=Weights.RANDOM).sha256 != before.sha256
 
 
 def test_a_folder_without_configuration_has_no_fingerprint(tmp_path: Path) -> None:

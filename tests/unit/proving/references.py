@@ -25,8 +25,9 @@ from onnx_export_action.proving.records import (
     PrecisionCost,
     write_record,
 )
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.options import Tolerances
-from onnx_export_action.vocabulary.results import Mask
+from onnx_export_action.vocabulary.results import Padding
 
 NO_TOLERANCE = Tolerances()
 TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64}
@@ -45,7 +46,7 @@ class HandMade:
     inputs: Mapping[str, dict[int, str]]
     outputs: Mapping[str, dict[int, str]]
     cases: Mapping[str, tuple[Arrays, str | None]]
-    masks: Mapping[str, Mask] = field(default_factory=dict)
+    masks: Mapping[str, Padding] = field(default_factory=dict)
     costs: Mapping[str, PrecisionCost] = field(default_factory=dict)
     name: str = "model"
 
@@ -67,7 +68,7 @@ class HandMade:
                 CaseRecord(
                     id=case,
                     file=file,
-                    mask=self.masks.get(case, Mask.NONE),
+                    mask=self.masks.get(case, Padding.NONE),
                     shape=shape,
                     varied=varied,
                     origin=CaseOrigin.GRID if number else CaseOrigin.BASE,
@@ -99,7 +100,7 @@ class HandMade:
 
 def asked(path: Path, **changes: object) -> CandidateFile:
     """The request to check a file that holds one component."""
-    usual = CandidateFile(path=path, name=path.name, components=["model"], engine="tracer")
+    usual = CandidateFile(path=path, name=path.name, components=["model"], engine=Engine.TRACER)
     return msgspec.structs.replace(usual, **changes)
 
 

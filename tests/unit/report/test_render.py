@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx_export_action.report import render_json, render_markdown
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.results import (
     AxisResult,
     CaseResult,
@@ -280,7 +281,7 @@ def test_a_near_miss_begins_above_one_half(margin: float, warned: bool) -> None:
 
 
 def test_random_weights_and_notes_are_named() -> None:
-    model = ModelInfo(source="m", weights="random")
+    model = ModelInfo(source="m", weights=Weights.RANDOM)
     shown = page(target(model=model, seed=7, notes=["the configuration was inferred"]))
     assert "random weights (seed 7)" in shown.text
     assert "the configuration was inferred" in shown.code

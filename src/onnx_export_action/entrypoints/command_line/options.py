@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.results import FailOn, TargetResult, read_result
@@ -103,7 +104,7 @@ def request_for(model: str, folder: Path, name: str, given: dict[str, Any], **op
         task=given["task"],
         trust_remote_code=given["trust_remote_code"],
         options=ExportOptions(
-            weights=given["weights"],
+            weights=Weights(given["weights"]),
             seed=given["seed"],
             samples=given["samples"],
             tolerance=Tolerances(of_every_output=OutputTolerance(atol=given["atol"], rtol=given["rtol"])),

@@ -29,7 +29,6 @@ LEVELS = ("error", "warning", "notice")
 _MESSAGE_LIMIT = 1000
 _NAME_LIMIT = 100
 _MAX_CONFIG_BYTES = 1024 * 1024
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,60}")
 
 
 @dataclass(frozen=True)
@@ -63,17 +62,16 @@ class Places:
         if target is None or self.config is None:
             return None, 1
         failure = result.failure
-        if failure is not None and target.folder is not None and CONFIG_NAME in failure.message:
-            place = self._in_model_config(target.folder / CONFIG_NAME, failure.message)
+        if failure is not None and target.folder is not None and failure.config_keys is not None:
+            place = self._in_model_config(target.folder / CONFIG_NAME, frozenset(failure.config_keys))
             if place is not None:
                 return place
         return self.relative(self.config), target.line
 
-    def _in_model_config(self, path: Path, message: str) -> tuple[str, int] | None:
+    def _in_model_config(self, path: Path, keys: frozenset[str]) -> tuple[str, int] | None:
         file = self.relative(path)
         if file is None or not path.is_file() or path.is_symlink() or path.stat().st_size > _MAX_CONFIG_BYTES:
             return None
-        keys = set(_WORD.findall(message))
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         found = (number for number, line in enumerate(lines, 1) if keys & set(re.findall(r'"(\w+)"\s*:', line)))
         return file, next(found, 1)

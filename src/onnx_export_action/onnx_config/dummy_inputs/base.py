@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.shapes import DummyShapes
 from onnx_export_action.onnx_config.tasks import suggestion
-from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.errors import config_error, plan_error
+from onnx_export_action.vocabulary.results import Padding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Mask = NDArray[np.int64]
 
-PADDINGS = ("none", "left", "right", "mixed")
+PADDINGS = (Padding.NONE, Padding.LEFT, Padding.RIGHT, Padding.MIXED)
 FRAMEWORKS = ("pt", "np")
 _USUAL_FRAMES = 4
 
@@ -63,7 +64,7 @@ class DummyInputGenerator:
     ) -> None:
         self.task = task
         self.normalized_config = normalized_config
-        self.padding = padding
+        self.padding = Padding(padding)
         self.seed = seed
         self.input_names = input_names
         self.shapes = DummyShapes(**shapes)
@@ -120,7 +121,7 @@ class DummyInputGenerator:
         value = self.normalized_config.get(name)
         if value is None:
             kind = type(self.normalized_config.config).__name__
-            raise plan_error(
+            raise config_error(
                 f"cannot make dummy inputs: the model's configuration ({kind}) has no {name}",
                 hint=f"add {name} to config.json, or name the attribute that holds it: "
                 f"NORMALIZED_CONFIG_CLASS = NormalizedTextConfig.with_args({name}='...', allow_new=True)",
@@ -139,11 +140,11 @@ class DummyInputGenerator:
         import numpy as np
 
         mask = np.ones((rows, past + length), dtype=np.int64)
-        if self.padding == "none":
+        if self.padding is Padding.NONE:
             return mask
         random = self.random(f"{stream} padding")
         for row in range(rows):
-            if self.padding == "mixed":
+            if self.padding is Padding.MIXED:
                 _pad_row(mask[row], past, shortest, side or ("left" if row % 2 else "right"), random)
             elif row > 0 or rows == 1:
                 _pad_row(mask[row], past, shortest, side or self.padding, random)

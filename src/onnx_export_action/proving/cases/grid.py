@@ -19,7 +19,7 @@ from onnx_export_action.proving.cases.specs import CaseSpec
 from onnx_export_action.proving.records import CaseOrigin
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.results import Mask
+from onnx_export_action.vocabulary.results import Padding
 
 # Inputs that a program may leave out, as PyTorch's own models do.
 _OPTIONAL = ("token_type_ids", "position_ids")
@@ -40,14 +40,14 @@ _IMAGE_STEP = 32
 _IMAGE_ODD = 3  # images in use are no multiple of what a model divides them by
 
 # Shapes and paddings met together in use. Arguments that a model does not have are left out.
-_COMBINATIONS: tuple[tuple[Mask, dict[str, int]], ...] = (
-    (Mask.NONE, {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 0, "encoder_sequence_length": 1}),
-    (Mask.NONE, {"batch_size": 1, "sequence_length": 23, "past_sequence_length": 0, "encoder_sequence_length": 21}),
-    (Mask.LEFT, {"batch_size": 3, "sequence_length": 7, "past_sequence_length": 0, "encoder_sequence_length": 13}),
-    (Mask.MIXED, {"batch_size": 3, "sequence_length": 21, "past_sequence_length": 5, "encoder_sequence_length": 37}),
-    (Mask.LEFT, {"batch_size": 2, "sequence_length": 13, "past_sequence_length": 1, "encoder_sequence_length": 7}),
-    (Mask.LEFT, {"batch_size": 3, "sequence_length": 2, "past_sequence_length": 21, "encoder_sequence_length": 16}),
-    (Mask.NONE, {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 37, "encoder_sequence_length": 5}),
+_COMBINATIONS: tuple[tuple[Padding, dict[str, int]], ...] = (
+    (Padding.NONE, {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 0, "encoder_sequence_length": 1}),
+    (Padding.NONE, {"batch_size": 1, "sequence_length": 23, "past_sequence_length": 0, "encoder_sequence_length": 21}),
+    (Padding.LEFT, {"batch_size": 3, "sequence_length": 7, "past_sequence_length": 0, "encoder_sequence_length": 13}),
+    (Padding.MIXED, {"batch_size": 3, "sequence_length": 21, "past_sequence_length": 5, "encoder_sequence_length": 37}),
+    (Padding.LEFT, {"batch_size": 2, "sequence_length": 13, "past_sequence_length": 1, "encoder_sequence_length": 7}),
+    (Padding.LEFT, {"batch_size": 3, "sequence_length": 2, "past_sequence_length": 21, "encoder_sequence_length": 16}),
+    (Padding.NONE, {"batch_size": 1, "sequence_length": 1, "past_sequence_length": 37, "encoder_sequence_length": 5}),
 )
 _MAX_USER_COMBINATIONS = 16
 _MANY_ROWS, _SHORT = (5, 17, 8, 4, 9), 2  # the most telling first
@@ -67,13 +67,13 @@ def plan_cases(
     extra = extra or {}
     arguments = _variable_arguments(onnx_config, extra)
     masked = any(name.endswith("mask") for name in onnx_config.inputs)
-    usual = Mask.RIGHT if masked else Mask.NONE
+    usual = Padding.RIGHT if masked else Padding.NONE
     specs = [CaseSpec("base", usual, seed, origin=CaseOrigin.BASE)]
     for argument, sizes in arguments.items():
         specs += [CaseSpec(f"{argument}={size}", usual, seed + 1, {argument: size}, argument) for size in sizes]
     specs += _combinations(arguments, onnx_config.shape_limits(), masked, seed + 2)
     if "batch_size" in arguments and _is_read_at_once(onnx_config):
-        specs.append(CaseSpec("empty row", Mask.EMPTY_ROW, seed, {"batch_size": 3}, is_extra=True))
+        specs.append(CaseSpec("empty row", Padding.EMPTY_ROW, seed, {"batch_size": 3}, is_extra=True))
     specs += _user_combinations(extra, arguments, seed + 3)
     cases = _distinct(specs, onnx_config)
     cases += _further_values(cases, seed + 4)
@@ -89,7 +89,9 @@ def plan_cases(
 def _meanings(onnx_config: OnnxConfig, seed: int) -> list[CaseSpec]:
     """One case for each thing that inputs of these names can say."""
     base = onnx_config.generate_dummy_inputs("np", padding="none")
-    return [CaseSpec(meaning.value, Mask.NONE, seed, meaning=meaning, is_extra=True) for meaning in meanings_of(base)]
+    return [
+        CaseSpec(meaning.value, Padding.NONE, seed, meaning=meaning, is_extra=True) for meaning in meanings_of(base)
+    ]
 
 
 def _many_rows(
@@ -107,7 +109,7 @@ def _many_rows(
     row = onnx_config.generate_dummy_inputs("np", padding="none", **{**short, "batch_size": 1})
     if not short or sum(array.size for array in row.values()) > _MOST_ELEMENTS:
         return []
-    padding = Mask.MIXED if "attention_mask" in row else Mask.NONE
+    padding = Padding.MIXED if "attention_mask" in row else Padding.NONE
     work = itertools.accumulate(parameters * rows * _SHORT for rows in _MANY_ROWS)
     return [
         CaseSpec(f"{rows} rows", padding, seed + rows, {**short, "batch_size": rows}, is_extra=True)
@@ -129,7 +131,7 @@ def _left_out(onnx_config: OnnxConfig, seed: int) -> list[CaseSpec]:
     """Optional inputs that are not given; positions of several kinds (of text and image) have no usual values."""
     arrays = onnx_config.generate_dummy_inputs("np", padding="none")
     return [
-        CaseSpec(f"without {name}", Mask.NONE, seed, is_extra=True, left_out=name)
+        CaseSpec(f"without {name}", Padding.NONE, seed, is_extra=True, left_out=name)
         for name in _OPTIONAL
         if name in arrays and (name != "position_ids" or arrays[name].ndim == 2)  # noqa: PLR2004
     ]
@@ -208,7 +210,7 @@ def _combinations(
         }
         for argument, sizes in arguments.items():
             chosen.setdefault(argument, sizes[number % len(sizes)])
-        kind = padding if masked else Mask.NONE
+        kind = padding if masked else Padding.NONE
         named = ",".join(f"{argument}={size}" for argument, size in chosen.items())
         specs.append(CaseSpec(f"{kind}:{named}", kind, seed + number, chosen))
     return specs
@@ -222,7 +224,7 @@ def _user_combinations(extra: Mapping[str, list[int]], arguments: Mapping[str, l
     return [
         CaseSpec(
             "shapes: " + ",".join(f"{a}={s}" for a, s in zip(wanted, sizes, strict=True)),
-            Mask.NONE,
+            Padding.NONE,
             seed,
             dict(zip(wanted, sizes, strict=True)),
             origin=CaseOrigin.USER,

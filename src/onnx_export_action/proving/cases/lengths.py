@@ -17,7 +17,7 @@ from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.proving.cases.specs import CaseSpec
-from onnx_export_action.vocabulary.results import Mask
+from onnx_export_action.vocabulary.results import Padding
 
 MEMORY_BUDGET = 256 * 2**20
 """Bytes that a long text may take in attention and outputs."""
@@ -151,13 +151,13 @@ def _long_texts(onnx_config: OnnxConfig, texts: LongestText, arguments: Mapping[
             continue
         one_row = {**_rows(arguments, 1), **without_past}
         yield CaseSpec(
-            f"maximum length: {argument} {longest} of {positions}", Mask.NONE, 0, {**one_row, argument: longest}
+            f"maximum length: {argument} {longest} of {positions}", Padding.NONE, 0, {**one_row, argument: longest}
         )
         lengths = [longest]
         padded = _odd(min(int(0.6 * positions), texts.text(argument, rows=2)[0]))
         if padded > tried and "batch_size" in arguments:
             shapes = {**_rows(arguments, 2), **without_past, argument: padded}
-            yield CaseSpec(f"long and padded: {argument} {padded} of {positions}", Mask.LEFT, 0, shapes)
+            yield CaseSpec(f"long and padded: {argument} {padded} of {positions}", Padding.LEFT, 0, shapes)
             lengths.append(padded)
         for one in thresholds(onnx_config):
             # Blocks are filled up: a length that is no multiple of them shows it.
@@ -167,7 +167,10 @@ def _long_texts(onnx_config: OnnxConfig, texts: LongestText, arguments: Mapping[
             length = length if length <= longest else one.length + 1
             if tried < length <= longest:
                 yield CaseSpec(
-                    f"beyond {one.name} {one.length}: {argument} {length}", Mask.NONE, 0, {**one_row, argument: length}
+                    f"beyond {one.name} {one.length}: {argument} {length}",
+                    Padding.NONE,
+                    0,
+                    {**one_row, argument: length},
                 )
                 lengths.append(length)
 
@@ -182,18 +185,18 @@ def _long_pasts(onnx_config: OnnxConfig, texts: LongestText, arguments: Mapping[
         return
     one_row = _rows(arguments, 1)
     yield CaseSpec(
-        f"maximum past: {longest} of {positions}", Mask.NONE, 0, {**one_row, "past_sequence_length": longest, new: 1}
+        f"maximum past: {longest} of {positions}", Padding.NONE, 0, {**one_row, "past_sequence_length": longest, new: 1}
     )
     padded = _odd(min(int(0.6 * positions), texts.past(rows=2)[0]) - 2)
     if padded > tried and "batch_size" in arguments:
         shapes = {**_rows(arguments, 2), "past_sequence_length": padded, new: 3}
-        yield CaseSpec(f"long padded past: {padded} of {positions}", Mask.LEFT, 0, shapes)
+        yield CaseSpec(f"long padded past: {padded} of {positions}", Padding.LEFT, 0, shapes)
     tokens = min(_NEW_TOKENS, texts.text(new)[0])
     for one in thresholds(onnx_config):
         past = one.length - tokens // 2
         if 0 < past <= longest and past + tokens <= positions + 1:
             shapes = {**one_row, "past_sequence_length": past, new: tokens}
-            yield CaseSpec(f"across {one.name} {one.length}: past {past}", Mask.NONE, 0, shapes)
+            yield CaseSpec(f"across {one.name} {one.length}: past {past}", Padding.NONE, 0, shapes)
 
 
 def _long_sounds(arguments: Mapping[str, list[int]], parameters: int) -> Iterator[CaseSpec]:
@@ -201,7 +204,7 @@ def _long_sounds(arguments: Mapping[str, list[int]], parameters: int) -> Iterato
         longest = min(most, per_token * (WORK_BUDGET // (3 * max(parameters, 1))))
         if argument in arguments and longest > max(arguments[argument]):
             yield CaseSpec(
-                f"long sound: {argument} {longest}", Mask.NONE, 0, {**_rows(arguments, 1), argument: longest}
+                f"long sound: {argument} {longest}", Padding.NONE, 0, {**_rows(arguments, 1), argument: longest}
             )
 
 

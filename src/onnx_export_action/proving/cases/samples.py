@@ -29,7 +29,7 @@ from onnx_export_action.proving.cases.media import image_array, sound_array
 from onnx_export_action.proving.cases.specs import CaseSpec, GivenCase
 from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
 from onnx_export_action.vocabulary.jobs import Job
-from onnx_export_action.vocabulary.results import Mask
+from onnx_export_action.vocabulary.results import Padding
 
 _BATCH_SIZE = 8
 _MOST_TOKENS = 512
@@ -61,7 +61,7 @@ class SampleCases:
         """
         for number in range(0, len(samples), _BATCH_SIZE):
             batch = samples[number : number + _BATCH_SIZE]
-            spec = CaseSpec(f"samples {number + 1}-{number + len(batch)}", Mask.SAMPLES, self._job.options.seed)
+            spec = CaseSpec(f"samples {number + 1}-{number + len(batch)}", Padding.SAMPLES, self._job.options.seed)
             yield spec, self.arrays(batch), [sample.text or "" for sample in batch]
 
     def built_in(self) -> Iterator[GivenCase]:
@@ -75,7 +75,7 @@ class SampleCases:
             except Exception:  # noqa: S112 - a processor's own code decides what it raises, and for what
                 continue
             if all(array.size for name, array in arrays.items() if not name.startswith("past_key_values.")):
-                yield CaseSpec(case.id, Mask.SAMPLES, self._job.options.seed, is_extra=True), arrays, []
+                yield CaseSpec(case.id, Padding.SAMPLES, self._job.options.seed, is_extra=True), arrays, []
 
     def _fitting(self) -> Iterator[BuiltinCase]:
         try:

@@ -12,7 +12,7 @@ from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.cases.meanings import with_meaning
 from onnx_export_action.proving.records import CaseOrigin, Meaning
-from onnx_export_action.vocabulary.results import Mask
+from onnx_export_action.vocabulary.results import Padding
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class CaseSpec:
     """
 
     id: str
-    padding: Mask
+    padding: Padding
     seed: int
     shapes: dict[str, int] = field(default_factory=dict)
     varied: str | None = None
@@ -35,9 +35,9 @@ class CaseSpec:
 
     def arrays(self, onnx_config: OnnxConfig) -> Arrays:
         """Inputs by ONNX name; the same in any process."""
-        padding = Mask.RIGHT if self.padding is Mask.EMPTY_ROW else self.padding
+        padding = Padding.RIGHT if self.padding is Padding.EMPTY_ROW else self.padding
         arrays = onnx_config.generate_dummy_inputs("np", seed=self.seed, padding=padding, **self.shapes)
-        if self.padding is Mask.EMPTY_ROW:
+        if self.padding is Padding.EMPTY_ROW:
             arrays["attention_mask"] = arrays["attention_mask"].copy()
             arrays["attention_mask"][-1] = 0
         if self.left_out is not None:

@@ -47,7 +47,7 @@ from onnx_export_action.proving.reference.work import parameters_at_work
 from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
-from onnx_export_action.vocabulary.results import CaseResult, FileResult, LayerResult, Mask, Verdict
+from onnx_export_action.vocabulary.results import CaseResult, FileResult, LayerResult, Padding, Verdict
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 MOST_BYTES = 1_500_000_000
@@ -59,12 +59,12 @@ _IF = "If"
 _TELLING_SIZE = 5
 _MOST_PADDED = 4
 _PADDING_WORDS = {
-    Mask.NONE: "no padding",
-    Mask.LEFT: "left padding",
-    Mask.RIGHT: "right padding",
-    Mask.MIXED: "mixed padding",
-    Mask.SAMPLES: "a sample's padding",
-    Mask.EMPTY_ROW: "one row without a token",
+    Padding.NONE: "no padding",
+    Padding.LEFT: "left padding",
+    Padding.RIGHT: "right padding",
+    Padding.MIXED: "mixed padding",
+    Padding.SAMPLES: "a sample's padding",
+    Padding.EMPTY_ROW: "one row without a token",
 }
 
 
@@ -197,7 +197,7 @@ def _simplest_failing(records: Sequence[ComponentRecord], cases: Sequence[CaseRe
     """The component and case id of the smallest failing case; one that has no padding comes first, samples last."""
     named = [(record, case.id) for record in records for case in record.cases]
     failing = [
-        (checked.mask is Mask.SAMPLES, checked.mask is not Mask.NONE, sum(checked.shape.values()), number)
+        (checked.mask is Padding.SAMPLES, checked.mask is not Padding.NONE, sum(checked.shape.values()), number)
         for number, checked in enumerate(cases)
         if checked.verdict is not Verdict.PASS
     ]
@@ -210,8 +210,8 @@ def _simplest_failing(records: Sequence[ComponentRecord], cases: Sequence[CaseRe
 def _minimised(spec: CaseSpec, failing: _Failing) -> tuple[CaseSpec, str]:
     """Shrink one argument after the other, each as far as the rest allows, and say what is left."""
     until = time.perf_counter() + _SEARCH_SECONDS
-    plain = replace(spec, padding=Mask.NONE)
-    if spec.padding not in (Mask.NONE, Mask.EMPTY_ROW) and failing.shows(plain):
+    plain = replace(spec, padding=Padding.NONE)
+    if spec.padding not in (Padding.NONE, Padding.EMPTY_ROW) and failing.shows(plain):
         spec = plain
     limits = failing.onnx_config.shape_limits()
     sizes = {**_traced_sizes(failing.onnx_config), **spec.shapes}
@@ -285,7 +285,7 @@ def _trigger_words(spec: CaseSpec, sizes: dict[str, int], passes: dict[str, int]
 
 def _padding_counts(failing: _Failing, references: Path) -> bool:
     """Whether other content at padded positions moves what the file gives, and does not move what PyTorch gives."""
-    for case in [case for case in failing.record.cases if case.mask in (Mask.LEFT, Mask.RIGHT, Mask.MIXED)][
+    for case in [case for case in failing.record.cases if case.mask in (Padding.LEFT, Padding.RIGHT, Padding.MIXED)][
         :_MOST_PADDED
     ]:
         inputs = failing.recorded_inputs(references, case.id)

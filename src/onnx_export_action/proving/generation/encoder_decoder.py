@@ -26,7 +26,7 @@ from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import ComponentRecord, GenerationRecord
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.jobs import Job
-from onnx_export_action.vocabulary.results import Mask
+from onnx_export_action.vocabulary.results import Padding
 
 ENCODER, DECODER, DECODER_WITH_PAST = (kind.value for kind in list(ComponentKind)[1:])
 _ENCODER_INPUT = "encoder:"
@@ -99,7 +99,7 @@ def _encoder_inputs(encoder: OnnxConfig, job: Job) -> Arrays:
     """A batch for the encoder: padded text; for sound and images, whose masks decoders read in other units, none."""
     specs = plan_cases(encoder, seed=job.options.seed)
     is_text = "input_ids" in encoder.inputs
-    chosen = next((spec for spec in specs if is_text or spec.padding is Mask.NONE), specs[0])
+    chosen = next((spec for spec in specs if is_text or spec.padding is Padding.NONE), specs[0])
     return chosen.arrays(encoder)
 
 

@@ -50,7 +50,7 @@ from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
-from onnx_export_action.vocabulary.results import Mask, Stage
+from onnx_export_action.vocabulary.results import Padding, Stage
 from onnx_export_action.vocabulary.variants import VARIANTS
 
 _MOST_ATTEMPTS, _SEED_STEP = 8, 1000
@@ -229,7 +229,7 @@ def _run_where_choice_is_certain(
         if scores is None:
             return inputs, results, {}
         ranking = ranked(scores, queries)
-        if choice_is_certain(ranking, queries) or attempt == _MOST_ATTEMPTS or spec.padding is Mask.SAMPLES:
+        if choice_is_certain(ranking, queries) or attempt == _MOST_ATTEMPTS or spec.padding is Padding.SAMPLES:
             break
         inputs = replace(spec, seed=spec.seed + _SEED_STEP * attempt).arrays(onnx_config)
     return inputs, results, {RANKING: ranking}

@@ -11,7 +11,7 @@ from onnx_export_action.onnx_config import OnnxConfig, TasksManager
 from onnx_export_action.proving.cases.grid import plan_cases
 from onnx_export_action.proving.cases.lengths import PAST_BUDGET, Threshold, positions, thresholds, unreached
 from onnx_export_action.proving.cases.specs import CaseSpec
-from onnx_export_action.vocabulary.results import Mask
+from onnx_export_action.vocabulary.results import Padding
 
 GENERATION = "text-generation-with-past"
 
@@ -80,7 +80,7 @@ def test_more_than_half_of_the_positions_meet_padding_in_a_batch(model_type: str
     sizes = {"num_hidden_layers": 22, "num_key_value_heads": 4} if model_type == "llama" else {}
     onnx_config = configured(model_type, GENERATION, **sizes)
     end = onnx_config.normalized_config.max_position_embeddings
-    padded = [one for one in long_ones(onnx_config, parameters) if one.padding is Mask.LEFT]
+    padded = [one for one in long_ones(onnx_config, parameters) if one.padding is Padding.LEFT]
     assert max(total(one) for one in padded) > 0.55 * end
     assert {one.shapes["batch_size"] for one in padded} == {2}
     assert all(one.shapes["past_sequence_length"] % 2 or one.shapes["sequence_length"] % 2 for one in padded)
