@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from onnx_export_action.report import figures
@@ -9,6 +10,12 @@ from onnx_export_action.report.escape import Markdown, code
 from onnx_export_action.report.verdicts import file_state
 from onnx_export_action.vocabulary.results import FileResult, OutputResult, TargetResult
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, reference_path
+
+HEADING = Markdown(
+    "| | Target | File | Variant | Size | One call | Output | Signal over noise | Needed | Cosine | Largest logit "
+    "| Tokens | Similarity moves by |\n|---|---|---|---|--:|--:|---|--:|--:|--:|--:|--:|--:|"
+)
+"""Of the table that :func:`variant_rows` fills. Of each file the output is shown that is nearest to its own demand."""
 
 
 def variant_rows(result: TargetResult) -> Iterator[Markdown]:
@@ -27,6 +34,8 @@ def variant_rows(result: TargetResult) -> Iterator[Markdown]:
 
 def _row(target: str, file: FileResult, exact: FileResult | None) -> Markdown:
     generation = file.generation
+    output = _nearest_to_its_demand(file.outputs)
+    quality = None if output is None else output.quality
     cells: list[Markdown] = [
         file_state(file).icon,
         code(target),
@@ -34,10 +43,11 @@ def _row(target: str, file: FileResult, exact: FileResult | None) -> Markdown:
         code(file.variant),
         _beside(figures.megabytes(file.bytes), file.bytes, None if exact is None else exact.bytes),
         _call(file, exact),
-        figures.decibels(_least([output.sqnr_db for output in file.outputs])),
-        figures.decibels(_most_demanded(file.outputs)),
-        figures.cosine(_least([output.cosine for output in file.outputs])),
-        _share(_least([output.argmax_agreement for output in file.outputs])),
+        figures.NOTHING if output is None else code(output.name),
+        figures.decibels(None if output is None else output.sqnr_db),
+        figures.decibels(None if quality is None else quality.min_sqnr_db),
+        figures.cosine(None if output is None else output.cosine),
+        _share(None if output is None else output.argmax_agreement),
         _share(None if generation is None else generation.token_agreement),
         _similarity(file),
     ]
@@ -57,14 +67,21 @@ def _beside(shown: Markdown, value: float, exact: float | None) -> Markdown:
     return Markdown(f"{shown} (×{figures.ratio(value / exact)})")
 
 
-def _most_demanded(outputs: Sequence[OutputResult]) -> float | None:
-    """The demand on the output that comes nearest to its own."""
-    demands = [
-        (output.sqnr_db - output.quality.min_sqnr_db, output.quality.min_sqnr_db)
-        for output in outputs
-        if output.quality is not None and output.quality.min_sqnr_db is not None and output.sqnr_db is not None
-    ]
-    return min(demands)[1] if demands else None
+def _nearest_to_its_demand(outputs: Sequence[OutputResult]) -> OutputResult | None:
+    """The output that misses a demand, else the one that comes nearest to its own: a row shows it and no other."""
+    return min(outputs, key=_room, default=None)
+
+
+def _room(output: OutputResult) -> tuple[float, float]:
+    """Decibels beyond what is demanded, below all others where a demand is missed; then decibels alone."""
+    found = -math.inf if output.sqnr_db is None else output.sqnr_db
+    quality = output.quality
+    if quality is None:
+        return math.inf, found
+    shares = ((output.cosine, quality.min_cosine), (output.argmax_agreement, quality.min_agreement))
+    if any(share is not None and wanted is not None and share < wanted for share, wanted in shares):
+        return -math.inf, found
+    return math.inf if quality.min_sqnr_db is None else found - quality.min_sqnr_db, found
 
 
 def _similarity(file: FileResult) -> Markdown:
@@ -75,7 +92,3 @@ def _similarity(file: FileResult) -> Markdown:
 
 def _share(value: float | None) -> Markdown:
     return figures.NOTHING if value is None else figures.percent(value)
-
-
-def _least(values: Sequence[float | None]) -> float | None:
-    return min((value for value in values if value is not None), default=None)

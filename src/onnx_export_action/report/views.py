@@ -16,6 +16,7 @@ from onnx_export_action.report import figures
 from onnx_export_action.report.differences import before_and_after
 from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, code, html_code, visible
 from onnx_export_action.report.failures import TargetFailure, shape_words, target_failure, warnings
+from onnx_export_action.report.variants import HEADING as VARIANTS_HEADING
 from onnx_export_action.report.variants import variant_rows
 from onnx_export_action.report.verdicts import (
     State,
@@ -94,6 +95,7 @@ class ReportView:
     changes: Sequence[Markdown] = ()
     warnings: Sequence[Markdown] = ()
     variants: Sequence[Markdown] = ()
+    variants_heading: Markdown = VARIANTS_HEADING
     generations: Sequence[Markdown] = ()
     similarities: Sequence[Markdown] = ()
     versions: Sequence[Markdown] = ()
