@@ -346,12 +346,14 @@ def shown_of(outputs: list[OutputResult], verdict: Verdict) -> list[str]:
     return [cell.text.replace("\u00a0", " ") or "".join(cell.code) for cell in table[2]][6:10]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(judged(passes=True), min_size=1, max_size=4))
 def test_a_variant_that_passes_never_shows_less_than_is_needed(outputs: list[OutputResult]) -> None:
     _, kept, needed, _ = shown_of(outputs, Verdict.PASS)
     assert needed == "–" or float(kept.removesuffix(" dB")) >= float(needed.removesuffix(" dB"))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(judged(), min_size=1, max_size=4))
 def test_a_row_of_a_variant_is_of_one_output(outputs: list[OutputResult]) -> None:
     shown = shown_of(outputs, Verdict.FAIL)
