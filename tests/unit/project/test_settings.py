@@ -62,7 +62,7 @@ def test_every_mistake_is_reported_at_its_place(
 ) -> None:
     if "syntax" in fixture.stem and loader == "SafeLoader":
         pytest.skip("PyYAML's own parser words syntax errors otherwise")
-    monkeypatch.setattr(document, "_LOADER", getattr(yaml, loader))
+    monkeypatch.setattr("onnx_export_action.project.document.text._LOADER", getattr(yaml, loader))
     text = fixture.read_text(encoding="utf-8")
     expected = re.findall(r"^# (\d+:\d+: .+)$", text, flags=re.MULTILINE)
     found = [
