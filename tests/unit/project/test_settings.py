@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from onnx_export_action.project import document
@@ -348,6 +348,8 @@ _EDITED = st.builds(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.one_of(st.text(max_size=200), _LINES, _EDITED))
+@example(text="1_")
+@example(text="-1__0_")
 def test_any_text_gives_settings_or_a_settings_error(repository: Path, text: str) -> None:
     problems: list[Problem] = []
     try:

@@ -121,7 +121,7 @@ class _Reader:
 
     def _number(self, text: str, line: int, column: int) -> Node:
         if _DECIMAL.fullmatch(text):
-            return Node(line, column, int(text), text)
+            return Node(line, column, int(text.replace("_", "")), text)  # ``1_`` is 1 to YAML, and no int to Python
         try:
             number = float(text)
         except ValueError:
