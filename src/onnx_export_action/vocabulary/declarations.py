@@ -49,6 +49,11 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     def __bool__(self) -> bool:
         return bool(self.inputs or self.outputs or self.configuration_class)
 
+    @property
+    def place(self) -> str:
+        """Where the first input or output that it names stands."""
+        return next(tensor.place for tensor in (*self.inputs.values(), *self.outputs.values()))
+
     def sha256(self) -> str | None:
         """Hash of what it says, wherever it stands, and of the class's file; None where it says nothing.
 
