@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from onnx_export_action.onnx_config.registry import TasksManager, require_present
+from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.onnx_config.registry.model_types import require_present
 from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.project.other_libraries import as_model_config, diffusers_class
 from onnx_export_action.project.targets import Target

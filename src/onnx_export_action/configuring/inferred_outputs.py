@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from onnx_export_action.configuring.calls import Calls
-from onnx_export_action.onnx_config.base import TASK_OUTPUTS
+from onnx_export_action.onnx_config.outputs import TASK_OUTPUTS
 from onnx_export_action.onnx_config.inferred import COMPANIONS, SUBJECTS
 
 

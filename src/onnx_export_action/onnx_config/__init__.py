@@ -30,11 +30,18 @@ if TYPE_CHECKING:
     from onnx_export_action.onnx_config.dummy_inputs.text import *
     from onnx_export_action.onnx_config.dummy_inputs.usual import *
     from onnx_export_action.onnx_config.dummy_inputs.vision import *
+    from onnx_export_action.onnx_config.encoder_decoder import *
     from onnx_export_action.onnx_config.features import *
     from onnx_export_action.onnx_config.modalities import *
+    from onnx_export_action.onnx_config.model_inputs import *
     from onnx_export_action.onnx_config.normalized import *
+    from onnx_export_action.onnx_config.outputs import *
     from onnx_export_action.onnx_config.registry import *
+    from onnx_export_action.onnx_config.registry.architecture_tasks import *
+    from onnx_export_action.onnx_config.registry.auto_classes import *
+    from onnx_export_action.onnx_config.registry.model_types import *
     from onnx_export_action.onnx_config.shapes import *
+    from onnx_export_action.onnx_config.with_past import *
 
 _BASE_MODULES = (
     "base",
@@ -45,11 +52,18 @@ _BASE_MODULES = (
     "dummy_inputs.text",
     "dummy_inputs.usual",
     "dummy_inputs.vision",
+    "encoder_decoder",
     "features",
     "modalities",
+    "model_inputs",
     "normalized",
+    "outputs",
     "registry",
+    "registry.architecture_tasks",
+    "registry.auto_classes",
+    "registry.model_types",
     "shapes",
+    "with_past",
 )
 _MODULES = tuple(f"{__name__}.{module}" for module in _BASE_MODULES) + CLASS_MODULES
 

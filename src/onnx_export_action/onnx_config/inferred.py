@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnx_export_action.onnx_config.base import Axes, OnnxConfig
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.dummy_inputs.audio import (
     DummyFixedSpectrogramGenerator,
     DummyFramesFirstGenerator,
@@ -22,6 +22,7 @@ from onnx_export_action.onnx_config.dummy_inputs.text import DummyBoxGenerator, 
 from onnx_export_action.onnx_config.dummy_inputs.usual import ALL_GENERATORS
 from onnx_export_action.onnx_config.dummy_inputs.vision import DummyVideoGenerator
 from onnx_export_action.onnx_config.normalized import NormalizedTextAndVisionConfig
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit
 
 # The inputs that dummy values can be made for, the model's own first choice apart: what a call is about ...

@@ -6,12 +6,13 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import ClassVar
 
-from onnx_export_action.onnx_config.base import Axes, OnnxConfig, OnnxConfigWithPast, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.dummy_inputs.audio import DummyAudioInputGenerator, shortest_audio
 from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.dummy_inputs.cache import DummyEncoderOutputGenerator, DummyPastKeyValuesGenerator
 from onnx_export_action.onnx_config.dummy_inputs.text import DummyDecoderTextInputGenerator, DummyTextInputGenerator
 from onnx_export_action.onnx_config.dummy_inputs.vision import DummyVisionInputGenerator
+from onnx_export_action.onnx_config.encoder_decoder import OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.normalized import (
     NormalizedConfig,
     NormalizedConfigClass,
@@ -20,7 +21,9 @@ from onnx_export_action.onnx_config.normalized import (
     NormalizedTextConfig,
     NormalizedVisionConfig,
 )
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit, fixed_at
+from onnx_export_action.onnx_config.with_past import OnnxConfigWithPast
 from onnx_export_action.vocabulary.components import ComponentKind
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -147,6 +147,29 @@ def check_sizes(requested: Mapping[str, Any], known: list[str], limits: Mapping[
         limit = limits.get(name, ShapeLimit())
         if not limit.allows(size):
             raise plan_error(f"{name} cannot be {size}", hint=str(limit))
+
+
+def chosen_shapes(
+    requested: Mapping[str, int],
+    defaults: Mapping[str, int],
+    limits: Mapping[str, ShapeLimit],
+    extra_arguments: Sequence[str] = (),
+) -> DummyShapes:
+    """The requested sizes, else the defaults within ``limits``; a size that follows another one is that one's.
+
+    Raises:
+        ExportError: a name is no shape argument, nor one of ``extra_arguments``, or the model does not take that size.
+    """
+    known = [name for name in DEFAULT_DUMMY_SHAPES if name not in ("text_batch_size", "image_batch_size")]
+    check_sizes(requested, [*known, *extra_arguments], limits)
+    sizes = {name: requested.get(name, limits.get(name, ShapeLimit()).clip(size)) for name, size in defaults.items()}
+    for follower, leader in FOLLOWERS.items():
+        if follower in requested:
+            continue
+        if leader in requested:
+            check_sizes({follower: sizes[leader]}, [follower], limits)
+        sizes[follower] = limits.get(follower, ShapeLimit()).clip(sizes[leader])
+    return DummyShapes(**sizes)
 
 
 def split_length(new: int | None, past: int | None, limit: int | None) -> tuple[int, int]:

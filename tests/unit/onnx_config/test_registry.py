@@ -18,12 +18,8 @@ from onnx_export_action.onnx_config import (
     supported_tasks_mapping,
 )
 from onnx_export_action.onnx_config.features import FeaturesManager
-from onnx_export_action.onnx_config.registry import (
-    CLASS_MODULES,
-    NOT_MODEL_TYPES,
-    REMOVED_TYPES,
-    transformers_model_types,
-)
+from onnx_export_action.onnx_config.registry import CLASS_MODULES
+from onnx_export_action.onnx_config.registry.model_types import NOT_MODEL_TYPES, REMOVED_TYPES, transformers_model_types
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
 from tests.unit.onnx_config.configs import bart_config, gpt2_config, text_config

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from onnx_export_action.onnx_config.base import OnnxConfig, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.onnx_config.encoder_decoder import OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.traceable import models
 from onnx_export_action.traceable.models import WITHOUT_CLASS, file_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import ClassVar
 
-from onnx_export_action.onnx_config.base import Axes, OnnxConfig, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.dummy_inputs.audio import (
     DummyCodebookGenerator,
     DummyFixedSpectrogramGenerator,
@@ -16,6 +16,7 @@ from onnx_export_action.onnx_config.dummy_inputs.audio import (
 from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.dummy_inputs.cache import DummyEncoderOutputGenerator, DummyPastKeyValuesGenerator
 from onnx_export_action.onnx_config.dummy_inputs.text import DummyTextInputGenerator, DummyUnmaskedTextInputGenerator
+from onnx_export_action.onnx_config.encoder_decoder import OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.modalities import AudioOnnxConfig, AudioToTextOnnxConfig, TextEncoderOnnxConfig
 from onnx_export_action.onnx_config.normalized import (
     NormalizedConfig,
@@ -23,6 +24,7 @@ from onnx_export_action.onnx_config.normalized import (
     NormalizedSeq2SeqConfig,
     NormalizedTextConfig,
 )
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit
 from onnx_export_action.vocabulary.components import ComponentKind

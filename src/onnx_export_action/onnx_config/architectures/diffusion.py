@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, ClassVar
 
-from onnx_export_action.onnx_config.base import Axes, OnnxConfig
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.dummy_inputs.cache import DummyEncoderOutputGenerator
 from onnx_export_action.onnx_config.normalized import NormalizedConfig, NormalizedConfigClass, NormalizedVisionConfig
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 

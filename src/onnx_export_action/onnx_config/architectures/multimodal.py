@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from onnx_export_action.onnx_config.architectures.text_encoders import RobertaOnnxConfig
-from onnx_export_action.onnx_config.base import TASK_OUTPUTS, Axes, OnnxConfig, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.dummy_inputs.audio import DummyMaskedSpeechGenerator, encoded_audio_length
 from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.dummy_inputs.cache import DummyEncoderOutputGenerator, DummyPastKeyValuesGenerator
@@ -26,6 +26,7 @@ from onnx_export_action.onnx_config.dummy_inputs.vision import (
     DummyRegionGenerator,
     DummyVisionInputGenerator,
 )
+from onnx_export_action.onnx_config.encoder_decoder import OnnxSeq2SeqConfigWithPast
 from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, TextEncoderOnnxConfig, VisionOnnxConfig
 from onnx_export_action.onnx_config.normalized import (
     NormalizedConfig,
@@ -34,6 +35,7 @@ from onnx_export_action.onnx_config.normalized import (
     NormalizedSeq2SeqConfig,
     NormalizedTextAndVisionConfig,
 )
+from onnx_export_action.onnx_config.outputs import TASK_OUTPUTS, Axes
 from onnx_export_action.onnx_config.registry import config_of_part, register_onnx
 from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit, as_height_and_width
 

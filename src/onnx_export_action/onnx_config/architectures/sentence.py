@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from onnx_export_action.onnx_config.architectures.multimodal import CLIPOnnxConfig
-from onnx_export_action.onnx_config.base import Axes, PatchingSpec
+from onnx_export_action.onnx_config.base import PatchingSpec
 from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.dummy_inputs.text import DummyPromptLengthGenerator, DummyTextInputGenerator
 from onnx_export_action.onnx_config.modalities import TextEncoderOnnxConfig
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import config_of_part, register_onnx
 
 PROMPT_LENGTH = "prompt_length"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from onnx_export_action.onnx_config.base import Axes
 from onnx_export_action.onnx_config.dummy_inputs.cache import DummyLatentPastKeyValuesGenerator
 from onnx_export_action.onnx_config.dummy_inputs.text import DummyTextInputGenerator
 from onnx_export_action.onnx_config.modalities import TextDecoderOnnxConfig, TextDecoderWithPositionIdsOnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedMultiQueryConfig, NormalizedTextConfig
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import register_onnx
 
 FEATURE_TASKS = ("feature-extraction", "feature-extraction-with-past")

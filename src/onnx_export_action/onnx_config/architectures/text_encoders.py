@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_export_action.onnx_config.base import Axes
 from onnx_export_action.onnx_config.dummy_inputs.text import (
     DummyBoxGenerator,
     DummyGlobalAttentionGenerator,
@@ -14,6 +13,7 @@ from onnx_export_action.onnx_config.dummy_inputs.text import (
     DummyXPathGenerator,
 )
 from onnx_export_action.onnx_config.modalities import TextEncoderOnnxConfig
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from onnx_export_action.onnx_config.base import Axes, OnnxConfig
+from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.dummy_inputs.series import DummyTimeSeriesGenerator, DummyTrajectoryGenerator
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import register_onnx
 
 # The parameters of each distribution that a forecast may be, in transformers' ``time_series_utils``.

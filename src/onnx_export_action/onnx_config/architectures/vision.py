@@ -7,10 +7,10 @@ from collections import OrderedDict
 from typing import ClassVar
 
 from onnx_export_action.onnx_config.architectures.text_decoders import GPT2OnnxConfig
-from onnx_export_action.onnx_config.base import Axes
 from onnx_export_action.onnx_config.dummy_inputs.vision import DummyMaskingNoiseGenerator, DummyVisionInputGenerator
 from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, VisionOnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedTextConfig, NormalizedTimmConfig, NormalizedVisionConfig
+from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 

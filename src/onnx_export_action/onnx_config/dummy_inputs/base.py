@@ -167,3 +167,28 @@ def _pad_row(row: Mask, past: int, shortest: int, side: str, random: np.random.G
 def _some(room: int, random: np.random.Generator) -> int:
     """How many of the positions that may be padding are: at least one if there is room."""
     return int(random.integers(1, room + 1)) if room > 0 else 0
+
+
+def require_padding(padding: str) -> None:
+    """Refuse a word that is no padding.
+
+    Raises:
+        ExportError: it is none; the hint names the nearest.
+    """
+    if padding not in PADDINGS:
+        raise plan_error(f"unknown padding {padding!r}", hint=suggestion(padding, PADDINGS, "paddings"))
+
+
+def generator_of(name: str, generators: Sequence[DummyInputGenerator], owner: str) -> DummyInputGenerator:
+    """The first generator that makes the input ``name`` of the class ``owner``.
+
+    Raises:
+        ExportError: none makes it.
+    """
+    for generator in generators:
+        if generator.supports_input(name):
+            return generator
+    raise plan_error(
+        f"{owner} has an input {name!r} that no dummy input generator makes",
+        hint="add a DummyInputGenerator with that name in SUPPORTED_INPUT_NAMES to DUMMY_INPUT_GENERATOR_CLASSES",
+    )

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
-import re
+import pkgutil
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from onnx_export_action.onnx_config.base import OnnxConfig, OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config import architectures
+from onnx_export_action.onnx_config.base import OnnxConfig
+from onnx_export_action.onnx_config.encoder_decoder import OnnxSeq2SeqConfigWithPast
+from onnx_export_action.onnx_config.registry.architecture_tasks import (
+    architectures_of,
+    task_of_checkpoint,
+    tasks_of_architecture,
+)
+from onnx_export_action.onnx_config.registry.auto_classes import model_class_for_task
+from onnx_export_action.onnx_config.registry.model_types import require_present, transformers_model_types
 from onnx_export_action.onnx_config.tasks import (
     AUTO_CLASSES,
-    PAST_SUFFIX,
     map_from_synonym,
     parse_task,
     suggestion,
@@ -26,99 +32,7 @@ OnnxConfigConstructor = Callable[..., OnnxConfig]
 ConfigClass = TypeVar("ConfigClass", bound=type[OnnxConfig])
 
 # The modules whose classes register themselves; loaded when the register is first asked.
-CLASS_MODULES = tuple(
-    f"{__package__}.architectures.{module}"
-    for module in (
-        "text_encoders",
-        "text_decoders",
-        "seq2seq",
-        "vision",
-        "audio",
-        "multimodal",
-        "time_series",
-        "diffusion",
-        "sentence",
-    )
-)
-
-# Model types that transformers had, and since when it has them no more: https://github.com/huggingface/transformers/pull/42235
-REMOVED_TYPES = {
-    **dict.fromkeys(
-        (
-            "deta", "efficientformer", "ernie_m", "gptsan-japanese", "graphormer", "jukebox", "mctct", "mega", "nat",
-            "nezha", "open-llama", "qdqbert", "realm", "retribert", "speech_to_text_2", "trajectory_transformer",
-            "transfo-xl", "tvlt", "van", "vit_hybrid", "xlm-prophetnet",
-        ),
-        "5.0.0",
-    ),
-}  # fmt: skip
-
-# Names that other tools register as model types: what is wrong, and what to do.
-NOT_MODEL_TYPES = {
-    "internlm2": (
-        "is no model type of transformers in any version: its code lies in the model's repository",
-        "its checkpoints load only with --trust-remote-code, if their code works with transformers 5",
-    ),
-    "siglip-text": (
-        "is a name of optimum's: the model type is siglip_text_model, since transformers 4.37",
-        "say siglip_text_model",
-    ),
-    "siglip-text-with-projection": (
-        "is a name of optimum's: the model type is siglip_text_model, since transformers 4.37",
-        "say siglip_text_model",
-    ),
-    "tapex": (
-        "is a BART: its checkpoints say model_type bart, and transformers removed TapexTokenizer in 5.0.0",
-        "ask for bart, which exports it: onnx-export tasks bart",
-    ),
-}
-
-# End of a model class's name -> the tasks it may mean; the first that the model type has. The first end that fits.
-ARCHITECTURE_TASKS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("ForSequenceClassification", ("text-classification", "audio-classification")),
-    ("ForTokenClassification", ("token-classification",)),
-    ("ForQuestionAnswering", ("question-answering",)),
-    ("ForMultipleChoice", ("multiple-choice",)),
-    ("ForMaskedLM", ("fill-mask",)),
-    ("WithLMHeadModel", ("fill-mask", "text-generation")),
-    ("LMHeadModel", ("text-generation",)),
-    ("ForCausalLM", ("text-generation",)),
-    (
-        "ForConditionalGeneration",
-        ("text2text-generation", "automatic-speech-recognition", "image-to-text", "text-to-audio"),
-    ),
-    ("EncoderDecoderModel", ("image-to-text", "text2text-generation", "automatic-speech-recognition")),
-    ("ForCTC", ("automatic-speech-recognition",)),
-    ("ForAudioFrameClassification", ("audio-frame-classification",)),
-    ("ForAudioClassification", ("audio-classification",)),
-    ("ForXVector", ("audio-xvector",)),
-    ("ForImageClassification", ("image-classification",)),
-    ("ForMaskedImageModeling", ("masked-im",)),
-    ("ForObjectDetection", ("object-detection", "zero-shot-object-detection")),
-    ("ForSemanticSegmentation", ("semantic-segmentation", "image-segmentation")),
-    ("ForPrediction", ("time-series-forecasting",)),
-    ("ForRetrieval", ("feature-extraction",)),
-    ("ForTextToSpeech", ("text-to-audio",)),
-    ("HifiGan", ("text-to-audio",)),
-    ("ForPreTraining", ("feature-extraction",)),
-    # T5EncoderModel is half of what the task would load.
-    ("EncoderModel", ()),
-    ("Model", ("feature-extraction", "text-to-audio")),
-    ("AutoencoderKL", ("feature-extraction",)),
-    ("ModelWithProjection", ("feature-extraction",)),
-)
-
-# Model type and task -> the class that does it, where transformers 5.23 lists it under no auto class.
-CLASSES_WITHOUT_AUTO_CLASS: dict[tuple[str, str], str] = {
-    ("clip-text-with-projection", "feature-extraction"): "CLIPTextModelWithProjection",
-    ("colpali", "feature-extraction"): "ColPaliForRetrieval",
-    ("conditional_detr", "image-segmentation"): "ConditionalDetrForSegmentation",
-    ("flaubert", "text-generation"): "FlaubertWithLMHeadModel",
-    ("patchtsmixer", "time-series-forecasting"): "PatchTSMixerForPrediction",
-    ("patchtst", "time-series-forecasting"): "PatchTSTForPrediction",
-    ("speecht5_hifigan", "text-to-audio"): "SpeechT5HifiGan",
-    ("trocr", "feature-extraction"): "TrOCRForCausalLM",
-}
+CLASS_MODULES = tuple(f"{architectures.__name__}.{one.name}" for one in pkgutil.iter_modules(architectures.__path__))
 
 
 def supported_tasks_mapping(
@@ -192,8 +106,8 @@ class _LoadedWhenAsked(type):
         return _REGISTERED
 
 
-class TasksManager(metaclass=_LoadedWhenAsked):
-    """Which model types export, for which tasks, with which configuration class and auto class."""
+class Registered(metaclass=_LoadedWhenAsked):
+    """Which model types are registered, for which tasks, and what their files are called."""
 
     # Model type -> exporter -> task -> constructor, as `supported_tasks_mapping` makes it.
     _SUPPORTED_MODEL_TYPE: ClassVar[Register]
@@ -246,6 +160,35 @@ class TasksManager(metaclass=_LoadedWhenAsked):
         return dict(exporters[exporter])
 
     @classmethod
+    def _unregistered(cls, model_type: str, exporter: str) -> ExportError:
+        require_present(model_type)
+        message = f"model type {model_type!r} has no configuration class for the {exporter} export"
+        if model_type in transformers_model_types():
+            return plan_error(
+                message,
+                "`onnx-export export MODEL OUTPUT --task TASK` infers one from the model itself: "
+                "any task that transformers has a class for",
+            )
+        return plan_error(message, suggestion(str(model_type), cls.get_supported_model_types(exporter), "model types"))
+
+    @classmethod
+    def component_names(cls, model_type: str, task: str) -> tuple[str, ...] | None:
+        """The names of all files, without ending, that a model of a type may become for a task.
+
+        A type or task without a configuration class has those of an encoder-decoder, or one. None where the type is
+        registered with a function, which may make any.
+        """
+        constructor = cls._SUPPORTED_MODEL_TYPE.get(model_type, {}).get("onnx", {}).get(task)
+        if constructor is None:
+            return tuple(dict.fromkeys((ComponentKind.MODEL.value, *OnnxSeq2SeqConfigWithPast.component_names(task))))
+        config_class = _class_of(constructor)
+        return None if config_class is None else config_class.component_names(task)
+
+
+class TasksManager(Registered):
+    """Which model types export, for which tasks, with which configuration class and auto class."""
+
+    @classmethod
     def get_config_classes(cls, model_type: str, exporter: str = "onnx") -> set[type[OnnxConfig]]:
         """The classes that a model type is registered with, none where it is not."""
         constructors = cls._SUPPORTED_MODEL_TYPE.get(model_type, {}).get(exporter, {})
@@ -257,18 +200,6 @@ class TasksManager(metaclass=_LoadedWhenAsked):
         """The folders that some class names in ``INNER_MODELS``, sorted."""
         classes = (one for model_type in cls._SUPPORTED_MODEL_TYPE for one in cls.get_config_classes(model_type))
         return sorted({folder for one in classes for folder in one.INNER_MODELS})
-
-    @classmethod
-    def _unregistered(cls, model_type: str, exporter: str) -> ExportError:
-        require_present(model_type)
-        message = f"model type {model_type!r} has no configuration class for the {exporter} export"
-        if model_type in transformers_model_types():
-            return plan_error(
-                message,
-                "`onnx-export export MODEL OUTPUT --task TASK` infers one from the model itself: "
-                "any task that transformers has a class for",
-            )
-        return plan_error(message, suggestion(str(model_type), cls.get_supported_model_types(exporter), "model types"))
 
     @classmethod
     def get_exporter_config_constructor(
@@ -324,22 +255,7 @@ class TasksManager(metaclass=_LoadedWhenAsked):
             raise plan_error(
                 f"no models of framework {framework!r}", "transformers 5 has PyTorch models only: use 'pt'"
             )
-        import transformers
-
-        stem, _ = parse_task(task)
-        names = AUTO_CLASSES[stem]
-        own_class = CLASSES_WITHOUT_AUTO_CLASS.get((model_type or "", stem))
-        if own_class is not None:
-            return getattr(transformers, own_class)
-        if model_type is None:
-            return getattr(transformers, names[0])
-        for auto_class in (getattr(transformers, name, None) for name in names):
-            if auto_class is not None and _loads(auto_class, model_type):
-                return auto_class
-        raise plan_error(
-            f"transformers {transformers.__version__} has no {names[0]} for model type {model_type!r}",
-            f"choose another task than {task!r}",
-        )
+        return model_class_for_task(task, model_type)
 
     @classmethod
     def infer_task_from_config(cls, config: Mapping[str, Any]) -> str:
@@ -355,13 +271,10 @@ class TasksManager(metaclass=_LoadedWhenAsked):
             raise config_error("config.json names no model_type", "add it, or name the task")
         is_inferred = cls.is_inferred(model_type, config)
         tasks: Collection[str] = AUTO_CLASSES if is_inferred else cls.get_supported_tasks_for_model_type(model_type)
-        architectures = config.get("architectures")
-        names = [name for name in architectures if isinstance(name, str)] if isinstance(architectures, list) else []
-        for name in names:
-            for candidate in _likeliest_first(_tasks_of_architecture(name), config):
-                for task in (candidate + PAST_SUFFIX, candidate):
-                    if task in tasks and not (candidate == "feature-extraction" and task != candidate):
-                        return task
+        task = task_of_checkpoint(config, tasks)
+        if task is not None:
+            return task
+        names = architectures_of(config)
         said = (
             f"architectures {names} of config.json do not tell the task"
             if names
@@ -381,21 +294,8 @@ class TasksManager(metaclass=_LoadedWhenAsked):
         return model_type in transformers_model_types() or bool(config.get("auto_map"))
 
     @classmethod
-    def component_names(cls, model_type: str, task: str) -> tuple[str, ...] | None:
-        """The names of all files, without ending, that a model of a type may become for a task.
-
-        A type or task without a configuration class has those of an encoder-decoder, or one. None where the type is
-        registered with a function, which may make any.
-        """
-        constructor = cls._SUPPORTED_MODEL_TYPE.get(model_type, {}).get("onnx", {}).get(task)
-        if constructor is None:
-            return tuple(dict.fromkeys((ComponentKind.MODEL.value, *OnnxSeq2SeqConfigWithPast.component_names(task))))
-        config_class = _class_of(constructor)
-        return None if config_class is None else config_class.component_names(task)
-
-    @classmethod
     def _default_task(cls, model: Any, constructors: Mapping[str, OnnxConfigConstructor]) -> str:
-        candidates = [*_tasks_of_architecture(type(model).__name__), "feature-extraction", *constructors]
+        candidates = [*tasks_of_architecture(type(model).__name__), "feature-extraction", *constructors]
         return next(task for task in candidates if task in constructors)
 
     @classmethod
@@ -407,54 +307,12 @@ class TasksManager(metaclass=_LoadedWhenAsked):
     map_from_synonym = staticmethod(map_from_synonym)
 
 
-@functools.cache
-def transformers_model_types() -> frozenset[str]:
-    """The model types of the installed transformers, read from its own tables without importing it; none without it."""
-    found = importlib.util.find_spec("transformers")
-    if found is None or found.origin is None:
-        return frozenset()
-    tables = (Path(found.origin).parent / "models" / "auto").glob("*auto*.py")
-    entry = re.compile(r'"([\w.-]+)"(?:,|:)\s*"\w+Config"')
-    return frozenset(name for table in tables for name in entry.findall(table.read_text(encoding="utf-8")))
-
-
-def _likeliest_first(tasks: tuple[str, ...], config: Mapping[str, Any]) -> list[str]:
-    """Tasks that one name of an architecture may mean: with a part that sees, those about images first."""
-    return sorted(tasks, key=lambda task: "vision_config" in config and not task.startswith("image"))
-
-
-def require_present(model_type: str) -> None:
-    """Refuse a model type that transformers 5 does not have, though it or another tool once had it.
-
-    Raises:
-        ExportError: since when it is gone, or what it really is.
-    """
-    if model_type in REMOVED_TYPES:
-        raise plan_error(
-            f"transformers has no model type {model_type!r} any more: it was removed in {REMOVED_TYPES[model_type]}",
-            "export it with an older tool that still has transformers 4",
-        )
-    if model_type in NOT_MODEL_TYPES:
-        message, hint = NOT_MODEL_TYPES[model_type]
-        raise plan_error(f"{model_type!r} {message}", hint)
-
-
 def config_of_part(config: Any) -> OnnxConfig | None:
     """How a model inside another exports its features, None where its model type is not registered for them."""
     if config.model_type not in TasksManager.get_supported_model_types():
         return None
     constructor = TasksManager.get_supported_tasks_for_model_type(config.model_type).get("feature-extraction")
     return None if constructor is None else constructor(config)
-
-
-def _loads(auto_class: Any, model_type: str) -> bool:
-    """Whether an auto class of transformers knows the model type."""
-    return model_type in auto_class._model_mapping._model_mapping
-
-
-def _tasks_of_architecture(name: str) -> tuple[str, ...]:
-    """``BertForMaskedLM`` -> (``fill-mask``,)."""
-    return next((tasks for end, tasks in ARCHITECTURE_TASKS if name.endswith(end)), ())
 
 
 register_onnx = TasksManager.create_register("onnx")
