@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 
 from onnx_export_action.configuring.calls import Calls
-from onnx_export_action.onnx_config.outputs import TASK_OUTPUTS
 from onnx_export_action.onnx_config.inferred import COMPANIONS, SUBJECTS
+from onnx_export_action.onnx_config.outputs import TASK_OUTPUTS
 
 
 def inferred_outputs(calls: Calls) -> list[str]:
