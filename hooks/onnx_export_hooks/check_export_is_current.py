@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onnx_export_action.project.lfs import content_sha256
 from onnx_export_action.project.sentence_modules import MODULES_NAME, config_folder, module_folders
-from onnx_export_action.project.targets import Target
+from onnx_export_action.project.settings import Target
 from onnx_export_action.project.weight_names import weight_paths
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME

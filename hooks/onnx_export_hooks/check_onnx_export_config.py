@@ -9,8 +9,7 @@ from pathlib import Path
 
 from onnx_export_action.project.document import Node, read_document
 from onnx_export_action.project.sentence_modules import config_folder
-from onnx_export_action.project.settings import SettingsError, load_settings
-from onnx_export_action.project.targets import Target
+from onnx_export_action.project.settings import SettingsError, Target, load_settings
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME

@@ -9,7 +9,7 @@ from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.registry.model_types import require_present
 from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.project.other_libraries import as_model_config, diffusers_class
-from onnx_export_action.project.targets import Target
+from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import Manifest, OnnxFileRecord

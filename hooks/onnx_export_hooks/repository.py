@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnx_export_action.project.manifest import read_manifest
-from onnx_export_action.project.targets import Target, repository_of
+from onnx_export_action.project.places import repository_of
+from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
 from onnx_export_hooks.findings import Finding, finding

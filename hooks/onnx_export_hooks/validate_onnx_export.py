@@ -13,8 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from onnx_export_action.project.settings import SettingsError, load_settings
-from onnx_export_action.project.targets import Target
+from onnx_export_action.project.settings import SettingsError, Target, load_settings
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.results import ExitCode, Failure, Stage, TargetResult, Verdict, read_result

@@ -26,9 +26,9 @@ from onnx_export_action.project.other_libraries import (
     diffusers_class,
     embeds_sentences,
 )
+from onnx_export_action.project.places import repository_of
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.settings import Target, load_settings
-from onnx_export_action.project.targets import repository_of
 from onnx_export_action.project.weight_names import chosen_weights
 from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.vocabulary.choices import Weights

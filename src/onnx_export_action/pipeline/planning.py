@@ -22,7 +22,7 @@ from onnx_export_action.project.other_libraries import (
     embeds_sentences,
 )
 from onnx_export_action.project.sample_files import read_samples
-from onnx_export_action.project.targets import Target
+from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import config_error, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnx_export_action.pipeline.planning import result_path_of
-from onnx_export_action.project.targets import Target
+from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.results import read_result
 

@@ -28,7 +28,7 @@ from onnx_export_action.pipeline.states import Progress, Site, TargetState, resu
 from onnx_export_action.pipeline.timing import timed
 from onnx_export_action.pipeline.variants import with_variants
 from onnx_export_action.pipeline.workers import Workers
-from onnx_export_action.project.targets import Target
+from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job, Request

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from onnx_export_action.isolation.git import Git
 from onnx_export_action.project.lfs import is_content_of, parse_pointer
-from onnx_export_action.project.targets import repository_of
+from onnx_export_action.project.places import repository_of
 from onnx_export_action.vocabulary.errors import plan_error
 
 _SUBMODULE = b"160000"  # the mode of an entry that is a commit of another repository

@@ -12,6 +12,12 @@ _MAX_NEIGHBOURS = 1000
 _LARGE_FILES = (("annex", "objects"), ("lfs", "objects"))
 
 
+def repository_of(path: Path) -> Path:
+    """The nearest folder above ``path`` that git keeps, else the folder of ``path``; resolved."""
+    base = path.parent.resolve()
+    return next((folder for folder in (base, *base.parents) if (folder / ".git").exists()), base)
+
+
 def stays_inside(path: Path, folder: Path) -> bool:
     """Whether what a link in a model's folder leads to lies in that folder, its cache, or the current folder."""
     return is_inside(path, folder) or _contains(Path.cwd().resolve(), path.resolve())

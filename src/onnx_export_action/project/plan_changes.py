@@ -18,7 +18,7 @@ import msgspec
 from onnx_export_action.project.document import Node, Plain, read_document
 from onnx_export_action.project.git_repository import GitRepository
 from onnx_export_action.project.settings import Target
-from onnx_export_action.project.settings_schema import OWN_KEYS
+from onnx_export_action.project.settings.schema import OWN_KEYS
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import quoted

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx_export_action.project.targets import SAMPLE_SUFFIXES, repository_of
+from onnx_export_action.project.places import repository_of
 from onnx_export_action.vocabulary.errors import plan_error
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Medium = Path | NDArray[Any]
 
+SAMPLE_SUFFIXES = (".jsonl", ".txt", ".csv")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 AUDIO_SUFFIXES = (".wav",)
 MAX_SAMPLES = 64

@@ -17,7 +17,7 @@ from onnx_export_action.entrypoints.starting_files import (
     proposals,
 )
 from onnx_export_action.project.settings import load_settings
-from onnx_export_action.project.settings_schema import settings_schema
+from onnx_export_action.project.settings.schema import settings_schema
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 

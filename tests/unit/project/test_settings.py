@@ -18,8 +18,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from onnx_export_action.project import document
-from onnx_export_action.project.settings import Problem, Settings, SettingsError, load_settings, settings_schema
+from onnx_export_action.project.settings import Settings, SettingsError, load_settings
+from onnx_export_action.project.settings.schema import settings_schema
 from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance
+from onnx_export_action.vocabulary.problems import Problem
 from onnx_export_action.vocabulary.results import Stage
 
 FIXTURES = Path(__file__).parent / "settings"

@@ -22,7 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _declared_class(_context: click.Context, _option: click.Parameter, written: str | None) -> Declaration:
-    from onnx_export_action.project.targets import class_of_caller
+    from onnx_export_action.project.settings.declarations import class_of_caller
     from onnx_export_action.vocabulary.declarations import Declaration
 
     return Declaration() if written is None else class_of_caller(written)

@@ -11,7 +11,7 @@ import jsonschema_rs
 import msgspec
 
 from onnx_export_action.project.document import Node, describe, quote_hint
-from onnx_export_action.project.settings_schema import OF_VARIANTS, Schema, settings_schema
+from onnx_export_action.project.settings.schema import OF_VARIANTS, Schema, settings_schema
 from onnx_export_action.vocabulary.problems import Problem, did_you_mean, quoted
 from onnx_export_action.vocabulary.variants import VARIANTS, variant_meant
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import msgspec
 
 from onnx_export_action.project.document import Entry, Node, read_document
-from onnx_export_action.project.schema_findings import DocumentPath, schema_findings
-from onnx_export_action.project.settings_schema import MAX_TARGETS, OWN_KEYS, settings_schema
-from onnx_export_action.project.targets import Target, TargetFields, TargetReader, repository_of
+from onnx_export_action.project.places import repository_of
+from onnx_export_action.project.settings.fields import TargetFields
+from onnx_export_action.project.settings.findings import DocumentPath, schema_findings
+from onnx_export_action.project.settings.schema import MAX_TARGETS, OWN_KEYS
+from onnx_export_action.project.settings.target_reader import TargetReader
+from onnx_export_action.project.settings.targets import Target
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.problems import Problem
 from onnx_export_action.vocabulary.results import Stage
-
-__all__ = ["Problem", "Settings", "SettingsError", "Target", "load_settings", "settings_schema"]
 
 MAX_PROBLEMS = 100
 
