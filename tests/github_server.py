@@ -34,7 +34,7 @@ class Fault:
     status: int | None
     method: str = ""
     path: str = ""
-    body: dict[str, Any] = field(default_factory=dict)
+    body: Any = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     afterwards: bool = False
 
@@ -51,6 +51,7 @@ class GitHubServer:
         self.comments: dict[int, dict[str, Any]] = {}
         self.pulls: list[dict[str, Any]] = []
         self.may_write = True
+        self.endless = False  # each page names a next one
         self.faults: deque[Fault] = deque()
         self.requests: list[tuple[str, str]] = []
         self.assets: dict[int, dict[str, bytes]] = {}  # by release, name to content
@@ -187,8 +188,8 @@ class GitHubServer:
         end = page * size
         address = f"{self.api_url.removesuffix('/api/v3')}{path}?per_page={size}&page={page + 1}"
         more = "".join(f"&{key}={value}" for key, value in query.items() if key not in ("page", "per_page"))
-        headers = {"Link": f'<{address}{more}>; rel="next"'} if end < len(found) else {}
-        return 200, found[end - size : end], headers
+        headers = {"Link": f'<{address}{more}>; rel="next"'} if end < len(found) or self.endless else {}
+        return 200, found[:size] if self.endless else found[end - size : end], headers
 
     def take_fault(self, method: str, path: str) -> Fault | None:
         with self._lock:
@@ -221,7 +222,7 @@ def _handler_of(server: GitHubServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            self._send(fault.status, fault.body or {"message": "fault"}, fault.headers)
+            self._send(fault.status, {"message": "fault"} if fault.body == {} else fault.body, fault.headers)
 
         def _send(self, status: int, content: Any, headers: dict[str, str]) -> None:
             raw = b"" if content is None else json.dumps(content).encode()

@@ -84,7 +84,18 @@ ROOMS = (
         "pipeline",
         "planning, running, checking (one loop for `run` and `validate`), variants, publishing; the worker processes, "
         "staging and installing",
-        ("hub", "proving", "variants", "exporting", "loading", "project", "onnx_config", "isolation", "vocabulary"),
+        (
+            "hub",
+            "judging",
+            "proving",
+            "variants",
+            "exporting",
+            "loading",
+            "project",
+            "onnx_config",
+            "isolation",
+            "vocabulary",
+        ),
     ),
     Room("hub", "what may be published, one commit, the model card", ("report", "project", "vocabulary")),
     Room(

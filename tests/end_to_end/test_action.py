@@ -17,6 +17,7 @@ from onnx_export_action.vocabulary.results import Failure, Stage, TargetResult, 
 from tests.conftest import CheckpointFactory
 from tests.github_server import REPOSITORY, Fault, GitHubServer
 from tests.hub_server import HubServer
+from tests.proofs import with_other_output
 from tests.runner import Runner, Step
 from tests.unit.report.github import Page
 
@@ -337,6 +338,7 @@ def test_the_second_stage_finds_the_pull_request_of_a_fork_by_its_commit(
     step = report(result, event="workflow_run", payload=workflow_run("c" * 40))
     assert step.code == 0, step.log
     assert [len(server.bodies(number)) for number in (7, 8, 9)] == [0, 0, 1]
+    assert f"A claim of `{FORK} at {'c' * 12}`" in server.bodies(9)[0]
 
 
 @pytest.mark.parametrize("numbers", [(), (3, 4)])
@@ -438,6 +440,43 @@ def test_an_api_that_refuses_hides_no_verdict(report: Report, result: TargetResu
     assert (step.code, step.outputs["verdict"]) == (1, "fail")
     assert step.annotations("error")
     assert "No comment was written" in step.summary
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(200, "GET", "comments", body=[], headers={"Link": '<https://evil.example/next>; rel="next"'}),
+        Fault(200, "GET", "comments", body={"comments": []}),
+        Fault(200, "GET", "comments", body=[7]),
+        Fault(200, "GET", "comments", body=[{"id": "7", "body": 7, "user": []}]),
+        Fault(200, "POST", "comments", body=[]),
+        Fault(200, "POST", "graphql", body=[]),
+        Fault(200, "GET", "comments", body="words"),
+        Fault(302, "GET", "comments", headers={"Location": "https://evil.example/"}),
+        Fault(301, "POST", "comments", headers={"Location": "/"}),
+    ],
+    ids=range(9),
+)
+@pytest.mark.parametrize("passes", [True, False])
+def test_an_answer_without_sense_hides_no_verdict_and_changes_no_exit_code(
+    fault: Fault, passes: bool, report: Report, result: TargetResult, server: GitHubServer
+) -> None:
+    server.faults.append(fault)
+    step = report(result if passes else failed(result))
+    assert (step.code, step.outputs["verdict"]) == ((0, "pass") if passes else (1, "fail")), step.log
+    assert "internal error" not in step.log
+    assert "Traceback" not in step.log
+    assert server.bodies() or "No comment was written" in step.summary
+
+
+def test_pages_without_end_are_not_read_without_end(report: Report, result: TargetResult, server: GitHubServer) -> None:
+    server.endless = True
+    for _ in range(100):
+        server.add_comment("words")
+    step = report(failed(result))
+    assert step.code == 1
+    assert "No comment was written" in step.summary
+    assert "more comments than are read" in step.summary
 
 
 def test_an_enterprise_server_s_own_authority_is_trusted_where_it_is_given(
@@ -602,19 +641,29 @@ def test_the_policy_decides_the_exit(
     policy: str, verdict: str, code: int, report: Report, result: TargetResult, workspace: Path
 ) -> None:
     (workspace / "base.json").write_bytes(encode(result))
-    renamed = msgspec.structs.replace(
-        result.files[0], outputs=[msgspec.structs.replace(result.files[0].outputs[0], name="scores")]
-    )
+    renamed = with_other_output(result)
     failure = Failure(stage=Stage.EXPORT, message="the tracer stopped")
     one = {
         "fail": failed(result),
         "error": msgspec.structs.replace(result, verdict=Verdict.ERROR, files=[], failure=failure),
-        "regression": msgspec.structs.replace(result, files=[renamed]),
+        "regression": renamed,
     }[verdict]
     assert report(one, fail_on=policy, base_result="base.json").code == code
 
 
 # --- what a stranger's results can say --------------------------------------------------------------------------------
+
+
+def test_a_strangers_pass_over_wrong_numbers_is_an_error_with_its_reason(
+    report: Report, result: TargetResult, server: GitHubServer
+) -> None:
+    server.add_pull(9, "c" * 40, repository=FORK)
+    result.files[0].outputs[0].margin = 1e9
+    step = report(result, event="workflow_run", payload=workflow_run("c" * 40))
+    assert (step.code, step.outputs["verdict"]) == (3, "error")
+    assert "claims a pass that it does not prove" in server.bodies(9)[0]
+    assert "claims a pass that it does not prove" in step.summary
+
 
 NASTY = [
     "]](x)<img src=x onerror=alert(1)>",

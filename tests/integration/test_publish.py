@@ -23,8 +23,9 @@ from onnx_export_action.project.manifest import Fingerprint, sha256_of, write_ma
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, ModelRecord, OnnxFileRecord
-from onnx_export_action.vocabulary.results import CaseResult, FileResult, ModelInfo, TargetResult, Verdict, encode
+from onnx_export_action.vocabulary.results import ModelInfo, TargetResult, Verdict, encode
 from tests.hub_server import Fault, HubServer, XetStore
+from tests.proofs import proven_file
 
 REPO = "team/sentiment-onnx"
 TOKEN = "hf_writer"
@@ -52,8 +53,7 @@ def make_artifact(folder: Path, *, seed: int = 1, variants: tuple[str, ...] = ("
         common: dict[str, Any] = {"path": path, "bytes": (folder / path).stat().st_size, "variant": variant}
         common |= {"sha256": sha256_of(folder / path), "engine": "tracer", "opset": 18}
         records.append(OnnxFileRecord(**common, components=["model"], inputs={}, outputs={}))
-        case = CaseResult(id="base", shape={}, mask="none", verdict=Verdict.PASS)
-        results.append(FileResult(**common, verdict=Verdict.PASS, cases=[case]))
+        results.append(proven_file(**common))
     config = folder / "config.json"
     manifest = Manifest(
         target=folder.name,

@@ -9,10 +9,11 @@ from typing import Any
 
 from onnx_export_action.configuring.calls import Axis
 from onnx_export_action.configuring.declared_generators import Generators
-from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS, atomic_axes
+from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.declared import CACHE_PREFIXES, Interface, with_interface
 from onnx_export_action.onnx_config.shapes import ShapeLimit
+from onnx_export_action.vocabulary.axes import atomic_axes
 from onnx_export_action.vocabulary.declarations import Declaration
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 

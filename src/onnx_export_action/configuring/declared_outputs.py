@@ -9,10 +9,11 @@ import torch
 
 from onnx_export_action.configuring.calls import Axis
 from onnx_export_action.configuring.declared_inputs import HeldInputs, another_size
-from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS, atomic_axes
+from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.inferred import InferredOnnxConfig
 from onnx_export_action.traceable.calling import FlatModel, MissingOutputError
+from onnx_export_action.vocabulary.axes import atomic_axes
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.results import Stage
 

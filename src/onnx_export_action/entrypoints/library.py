@@ -24,10 +24,10 @@ from onnx_export_action.onnx_config.tasks import suggestion
 from onnx_export_action.pipeline.installing import staging_folder
 from onnx_export_action.proving.candidate.check import check_file
 from onnx_export_action.proving.cases.grid import plan_cases
-from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL
 from onnx_export_action.proving.records import CandidateFile, write_record
 from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import FirstOutput, ModelCall, model_call
+from onnx_export_action.vocabulary.demands import DEFAULT_RTOL
 from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.opsets import USUAL_OPSET_OF_CONVERT

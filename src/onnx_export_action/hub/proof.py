@@ -99,7 +99,8 @@ def _doubt(record: OnnxFileRecord, proof: FileResult | None) -> str | None:
     if proof is None:
         return "the result does not know it"
     if proof.verdict is not Verdict.PASS or proof.failure is not None:
-        return f"its verdict is {proof.verdict}"
+        reason = "" if proof.failure is None else f": {proof.failure.message}"
+        return f"its verdict is {proof.verdict}{reason}"
     if not proof.cases or any(case.verdict is not Verdict.PASS for case in proof.cases):
         return "not all of its cases pass"
     if proof.sha256 != record.sha256:

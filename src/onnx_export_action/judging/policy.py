@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnx_export_action.judging.comparison import Aspect, ChangeKind, FileChange, compare
+from onnx_export_action.judging.evidence import proven_verdict
 from onnx_export_action.vocabulary.results import ExitCode, FailOn, Stage, TargetResult, Verdict, overall_verdict
 
 _EXIT_CODES = {Stage.PLAN: ExitCode.USAGE, Stage.PUBLISH: ExitCode.PUBLISHING}
@@ -16,11 +17,8 @@ def exit_code_after(stage: Stage) -> ExitCode:
 
 
 def verdict_of(result: TargetResult) -> Verdict:
-    """The worst of what a result says of itself and of its files; no files is an error, whatever it says.
-
-    A result file may be a stranger's: one that claims a pass over a failed file is not believed.
-    """
-    return overall_verdict([result.verdict, overall_verdict(file.verdict for file in result.files)])
+    """The verdict that the result's evidence carries: a result file may be a stranger's, and claim what it likes."""
+    return proven_verdict(result)
 
 
 def verdict_over(results: Sequence[TargetResult]) -> Verdict:

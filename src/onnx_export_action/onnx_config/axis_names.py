@@ -36,8 +36,3 @@ AXIS_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "decoder_sequence": ("decoder_sequence_length",),
     "choice": ("num_choices",),
 }
-
-
-def atomic_axes(name: str) -> list[str]:
-    """The names that a sum such as ``past_sequence_length + sequence_length`` is made of."""
-    return [part.strip() for part in name.split("+")]

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS, atomic_axes
+from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.inferred import GENERATORS
 from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit, fixed_at
+from onnx_export_action.vocabulary.axes import atomic_axes
 
 if TYPE_CHECKING:
     from onnx_export_action.onnx_config.dummy_inputs.base import Array

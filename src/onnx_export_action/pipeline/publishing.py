@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onnx_export_action.judging.evidence import believed
 from onnx_export_action.pipeline.planning import result_path_of
 from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.errors import plan_error
@@ -27,7 +28,7 @@ def publish_folder(
 
     path = result_path_of(folder) if result_path is None else result_path
     try:
-        result = read_result(path)
+        result = believed(read_result(path))
     except FileNotFoundError as error:
         raise publish_error(f"there is no result {path} that proves {folder}", "export and prove it first") from error
     except (OSError, ValueError) as error:

@@ -18,6 +18,9 @@ from onnx_export_action.vocabulary.choices import Weights
 
 SCHEMA_VERSION = 1
 
+MAX_RESULT_BYTES = 16 * 1024 * 1024
+"""The largest result file that is read; a real one of three large files has half a megabyte."""
+
 
 class Verdict(enum.StrEnum):
     """What a check concluded."""
@@ -396,8 +399,13 @@ def read_result(path: Path) -> TargetResult:
         ValueError: the file is not a result of this schema; the message says where.
         OSError: the file cannot be read.
     """
+    with path.open("rb") as stream:
+        raw = stream.read(MAX_RESULT_BYTES + 1)
+    if len(raw) > MAX_RESULT_BYTES:
+        message = f"{path}: larger than {MAX_RESULT_BYTES >> 20} MiB: not a result"
+        raise ValueError(message)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=TargetResult)
+        return msgspec.json.decode(raw, type=TargetResult)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"{path}: not a result of this version of onnx-export: {error}"
         raise ValueError(message) from error

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from onnx_export_action.judging.policy import exit_code_of, regressions
-from onnx_export_action.vocabulary.results import ExitCode, FailOn, Failure, Stage, TargetResult, Verdict, read_result
-
-SENTIMENT = Path(__file__).parents[2] / "data" / "report" / "sentiment.json"
+from onnx_export_action.vocabulary.results import ExitCode, FailOn, Failure, Stage, TargetResult, Verdict
+from tests.proofs import recorded, with_other_output
 
 
 @pytest.fixture
 def passed() -> TargetResult:
-    result = read_result(SENTIMENT)
-    files = [msgspec.structs.replace(file, verdict=Verdict.PASS, failure=None) for file in result.files]
-    return msgspec.structs.replace(result, verdict=Verdict.PASS, failure=None, files=files)
+    return recorded("vit")
 
 
 @pytest.fixture
@@ -51,10 +47,7 @@ def test_a_lenient_policy_of_one_result_does_not_spread_to_another_of_its_target
 
 
 def test_a_regression_in_one_of_two_results_of_a_target_is_found_in_any_order(passed: TargetResult) -> None:
-    outputs = [msgspec.structs.replace(output, name=f"{output.name}_2") for output in passed.files[0].outputs]
-    renamed = msgspec.structs.replace(
-        passed, files=[msgspec.structs.replace(passed.files[0], outputs=outputs), *passed.files[1:]]
-    )
+    renamed = with_other_output(passed)
     for results in itertools.permutations([passed, renamed]):
         assert regressions([passed], results)
         assert exit_code_of(results, [passed], FailOn.REGRESSION) is ExitCode.FAILED

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from onnx_export_action.entrypoints.command_line.options import base_option, fail_on_option, result_in
+from onnx_export_action.judging.evidence import believed
 from onnx_export_action.judging.policy import exit_code_of
 from onnx_export_action.pipeline.installing import require_writable_file, write_file
 from onnx_export_action.vocabulary.results import ExitCode, FailOn
@@ -40,7 +41,7 @@ def report(
 
     if output is not None:
         require_writable_file(output)
-    read, before = [result_in(path) for path in results], [result_in(path) for path in base]
+    read, before = [believed(result_in(path)) for path in results], [result_in(path) for path in base]
     render = {"markdown": render_markdown, "json": render_json, "html": render_html}[report_format]
     text = render(read, base=before)
     if output is None:

@@ -20,6 +20,7 @@ from onnx_export_action.entrypoints.github.publishing import publish_targets
 from onnx_export_action.entrypoints.github.result_files import read_results
 from onnx_export_action.entrypoints.github.rights import become_owner_of, hide_environment
 from onnx_export_action.entrypoints.progress import Progress, progress_display
+from onnx_export_action.judging.evidence import believed
 from onnx_export_action.judging.policy import exit_code_after, verdict_of
 from onnx_export_action.pipeline.planning import destination_of, result_path_of
 from onnx_export_action.pipeline.running import check_target, run_target
@@ -169,11 +170,12 @@ def _report(inputs: Inputs, context: Context) -> Outcome:
     """One report over the results of other jobs, which may have run a stranger's files."""
     if not inputs.results:
         raise plan_error("report needs the input `results`", "give the result files, for example **/*.result.json")
-    results = read_results(inputs.results, inputs.directory, context.workspace)
+    results = [believed(one) for one in read_results(inputs.results, inputs.directory, context.workspace)]
     if not results and inputs.expected is None:
         raise plan_error(f"no file matches results: {', '.join(map(quoted, inputs.results))}")
     results += _missing(inputs.expected or (), results)
-    return Outcome(results=results, base=_base(inputs, context))
+    claimant = context.head if context.head is not None and context.head.from_fork else None
+    return Outcome(results=results, base=_base(inputs, context), claimant=claimant)
 
 
 def _missing(expected: Sequence[str], results: Sequence[TargetResult]) -> Iterator[TargetResult]:

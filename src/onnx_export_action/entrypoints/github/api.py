@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import requests
 from github import Auth, Github, GithubException, GithubRetry
@@ -25,6 +25,9 @@ from onnx_export_action.vocabulary.version import VERSION
 _REQUEST_SECONDS = 15
 _TOTAL_SECONDS = 120.0
 _ATTEMPTS = 6
+_LONGEST_REASON = 200
+
+Item = TypeVar("Item")
 
 
 class GitHubError(Exception):
@@ -67,13 +70,35 @@ def authorities(certificate: str | None) -> Iterator[Path | None]:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Say in words for the workflow's author what GitHub or the network answered."""
+    """Say in words for the workflow's author what GitHub or the network answered.
+
+    PyGithub trusts answers: of one that is not what it expects it raises whatever Python does (AssertionError of a link
+    to another host, KeyError, TypeError, ValueError). None of that is worth a verdict.
+    """
     try:
         yield
+    except GitHubError:
+        raise
     except GithubException as error:
         raise _explained(error) from error
     except requests.RequestException as error:
         raise GitHubError(f"GitHub did not answer: {type(error).__name__}", "run the job again") from error
+    except Exception as error:
+        message = f"GitHub's answer was not understood ({type(error).__name__}: {str(error)[:_LONGEST_REASON]})"
+        raise GitHubError(message, "is `GITHUB_API_URL` that of GitHub, and not of something in between?") from error
+
+
+def bounded(items: Iterable[Item], most: int, what: str) -> Iterator[Item]:
+    """The items of a list that comes page by page; a server could send pages without end.
+
+    Raises:
+        GitHubError: there are more than ``most``, or they take more than two minutes.
+    """
+    deadline = time.monotonic() + _TOTAL_SECONDS
+    for number, item in enumerate(items):
+        if number >= most or time.monotonic() > deadline:
+            raise GitHubError(f"GitHub lists more {what} than are read: {number} so far")
+        yield item
 
 
 def _explained(error: GithubException) -> GitHubError:

@@ -18,11 +18,12 @@ import msgspec
 from github import GithubException, UnknownObjectException
 from github.IssueComment import IssueComment
 
-from onnx_export_action.entrypoints.github.api import GitHubError, github_client, told
+from onnx_export_action.entrypoints.github.api import GitHubError, bounded, github_client, told
 from onnx_export_action.entrypoints.github.context import Head
 
 COMMENT_LIMIT = 60_000  # GitHub takes 65,536 characters
 _MAX_PULL_REQUESTS = 300
+_MAX_COMMENTS = 10_000
 _MAX_MARKER = 500
 _MARKER_START = "<!-- onnx-export-action "
 _MARKER_END = " -->"
@@ -78,8 +79,9 @@ class PullRequests:
     """
 
     def __init__(self, *, api_url: str, repository: str, token: str, ca_bundle: Path | None = None) -> None:
-        self._github = github_client(api_url=api_url, token=token, ca_bundle=ca_bundle)
-        self._repository = self._github.get_repo(repository)
+        with told():
+            self._github = github_client(api_url=api_url, token=token, ca_bundle=ca_bundle)
+            self._repository = self._github.get_repo(repository)
 
     def find(self, head: Head) -> int:
         """Number of the one open pull request whose newest commit is ``head``, from that very repository."""
@@ -115,6 +117,8 @@ class PullRequests:
             issue = self._repository.get_issue(number)
             created = _shortened(lambda limit: issue.create_comment(_body(marker, text, limit)))
             mine = self._mine(number, marker.key)
+            if not mine and not created.html_url:
+                raise GitHubError("GitHub said that it took the comment, and shows none")
             if not mine or mine[0].id == created.id:
                 self._remove(mine[1:])
                 return Written(Change.CREATED, created.html_url)
@@ -125,7 +129,7 @@ class PullRequests:
         author = self._account
         found = [
             comment
-            for comment in self._repository.get_issue(number).get_comments()
+            for comment in bounded(self._repository.get_issue(number).get_comments(), _MAX_COMMENTS, "comments")
             if (marker := read_marker(comment.body)) is not None and marker.key == key and _is_by(comment, author)
         ]
         return sorted(found, key=lambda comment: comment.id)
@@ -137,7 +141,7 @@ class PullRequests:
             try:
                 _, answer = self._github.requester.graphql_query("query { viewer { login } }", {})
                 self._login = str(answer["data"]["viewer"]["login"])
-            except (GithubException, KeyError, TypeError):
+            except (GithubException, AssertionError, KeyError, TypeError, ValueError):
                 self._login = _WORKFLOW_ACCOUNT
         return self._login
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onnx_export_action.entrypoints.github.context import Head
 from onnx_export_action.hub.publication import Publication
 from onnx_export_action.project.plan_changes import ChangePlan
 from onnx_export_action.project.settings import Settings
@@ -28,6 +29,7 @@ class Outcome:
     """``plan`` and ``settings`` are None where nothing was planned; ``problems`` are those of the configuration.
 
     ``stopped``: a mistake in the inputs or the configuration kept the command from its work; no policy lets that pass.
+    ``claimant``: the fork whose own run made the results, None where a run of this repository did.
     """
 
     results: Sequence[TargetResult] = ()
@@ -40,3 +42,4 @@ class Outcome:
     artifacts: Sequence[Path] = ()
     result_files: Sequence[Path] = ()
     hub: OnHub = OnHub()
+    claimant: Head | None = None

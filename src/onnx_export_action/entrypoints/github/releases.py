@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnx_export_action.entrypoints.github.api import github_client, told
+from onnx_export_action.entrypoints.github.api import bounded, github_client, told
+
+_MAX_ASSETS = 1000  # GitHub's own limit
 
 
 def attach_to_release(
@@ -18,7 +20,7 @@ def attach_to_release(
     with told():
         client = github_client(api_url=api_url, token=token, ca_bundle=ca_bundle)
         target = client.get_repo(repository).get_release(release)
-        there = {asset.name: asset for asset in target.get_assets()}
+        there = {asset.name: asset for asset in bounded(target.get_assets(), _MAX_ASSETS, "assets")}
         for name, path in files.items():
             if name in there:
                 there[name].delete_asset()

@@ -122,14 +122,27 @@ def _published(hub: OnHub) -> str:
     return "\n#### On the Hub\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
+def _claim(outcome: Outcome) -> str:
+    """Whose word the results are, where a fork's own run made them: nothing of it was run again here."""
+    if outcome.claimant is None:
+        return ""
+    whose = code(f"{outcome.claimant.repository or 'a fork'} at {outcome.claimant.commit[:12]}")
+    return (
+        f"> **A claim of {whose}**: a run of the fork's own code made these results. "
+        "Their numbers were checked against each other; nothing was run again here.\n\n"
+    )
+
+
 def _text(outcome: Outcome, limit: int | None = None) -> str:
     """The report, or the plan where nothing was exported; a limited text leaves the plan's details out."""
     plan = outcome.plan
     if outcome.results:
         kept = "" if plan is None or len(plan.changed) == len(plan.targets) else f"\n{plan_headline(plan)}\n"
         kept += _published(outcome.hub)
-        room = None if limit is None else limit - len(kept)
-        return render_markdown(outcome.results, base=comparable(outcome.base, outcome.results), limit=room) + kept
+        claim = _claim(outcome)
+        room = None if limit is None else limit - len(kept) - len(claim)
+        base = comparable(outcome.base, outcome.results)
+        return claim + render_markdown(outcome.results, base=base, limit=room) + kept
     if outcome.hub.publications or outcome.hub.unpublished:
         counts = f"{len(outcome.hub.publications)} published, {len(outcome.hub.unpublished)} not"
         return f"### {counts}\n{_published(outcome.hub)}"

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.problems import quoted
-from onnx_export_action.vocabulary.results import TargetResult, read_result
+from onnx_export_action.vocabulary.results import MAX_RESULT_BYTES, TargetResult, read_result
 
 MAX_FILES = 2000
-MAX_BYTES = 16 * 1024 * 1024
 MAX_TOTAL_BYTES = 256 * 1024 * 1024
 
 
@@ -46,8 +45,8 @@ def _checked_size(path: Path, workspace: Path) -> int:
     if path.is_symlink() or not path.resolve().is_relative_to(workspace.resolve()):
         raise plan_error(f"{quoted(str(path))} is a link", "result files must be files of the workspace")
     size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise plan_error(f"{quoted(str(path))} is too big for a result: over {MAX_BYTES >> 20} MiB")
+    if size > MAX_RESULT_BYTES:
+        raise plan_error(f"{quoted(str(path))} is too big for a result: over {MAX_RESULT_BYTES >> 20} MiB")
     return size
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from onnx_export_action.proving.candidate.session import RuntimeStoppedError
 from onnx_export_action.proving.measures.metrics import Comparison
-from onnx_export_action.proving.measures.quality import Measure, Shortfall, shortfall
 from onnx_export_action.vocabulary.components import runtime_of
+from onnx_export_action.vocabulary.demands import Measure, Shortfall, shortfall
 from onnx_export_action.vocabulary.results import (
     AxisResult,
     CaseProblem,
@@ -95,6 +95,8 @@ def _loss(evidence: Evidence) -> Failure | None:
 
 
 def _loss_words(output: str, loss: Shortfall) -> str:
+    if loss.found is None:
+        return f"the {loss.measure.value} of {output} cannot be told, {loss.wanted:g} is needed"
     if loss.measure is Measure.COSINE:
         return f"the cosine of {output} is {loss.found:.6f}, {loss.wanted:g} is needed"
     if loss.measure is Measure.AGREEMENT:

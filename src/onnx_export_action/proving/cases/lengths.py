@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.proving.cases.specs import CaseSpec
+from onnx_export_action.vocabulary.axes import atomic_axes
 from onnx_export_action.vocabulary.results import Padding
 
 MEMORY_BUDGET = 256 * 2**20

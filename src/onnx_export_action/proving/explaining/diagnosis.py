@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from onnx_export_action.onnx_config.axis_names import atomic_axes
 from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.measures.positions import valid_positions
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import PADDING_COUNTS, CaseOrigin, CaseRecord, ComponentRecord
+from onnx_export_action.vocabulary.axes import atomic_axes
 from onnx_export_action.vocabulary.components import DECODER_WITH_PAST
 from onnx_export_action.vocabulary.results import STOPS, CaseProblem, CaseResult, Cause, Verdict
 

@@ -8,14 +8,13 @@ useful.
 
 from __future__ import annotations
 
-import enum
 import math
-from dataclasses import dataclass
 
-from onnx_export_action.proving.measures.tolerance import DEFAULT_RTOL, Tolerance
+from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import OutputRecord, PrecisionCost
+from onnx_export_action.vocabulary.demands import DEFAULT_RTOL
 from onnx_export_action.vocabulary.options import OutputTolerance
-from onnx_export_action.vocabulary.results import OutputResult, QualityResult, ToleranceSource
+from onnx_export_action.vocabulary.results import QualityResult, ToleranceSource
 from onnx_export_action.vocabulary.variants import VARIANTS
 
 # The largest of many errors varies more than their mean: measured up to 1.5 times PyTorch's.
@@ -83,41 +82,3 @@ def _in_decibels(cost: PrecisionCost | None, root_mean_square: float, rounding: 
     if cost is None or not cost.root_mean_square or not root_mean_square:
         return None
     return 20.0 * math.log10(root_mean_square / math.hypot(cost.root_mean_square, rounding))
-
-
-class Measure(enum.Enum):
-    """What of an output is kept."""
-
-    SQNR_DB = enum.auto()
-    COSINE = enum.auto()
-    AGREEMENT = enum.auto()
-
-
-@dataclass(frozen=True)
-class Shortfall:
-    """A demand that an output does not meet: what was found and what is wanted, in the measure's unit.
-
-    ``source`` is where the demand comes from, ``cost_db`` what PyTorch keeps when it rounds alike.
-    """
-
-    measure: Measure
-    found: float
-    wanted: float
-    source: ToleranceSource
-    cost_db: float | None
-
-
-def shortfall(output: OutputResult) -> Shortfall | None:
-    """The first demand that the output does not meet; None where it meets all."""
-    wanted = output.quality
-    if wanted is None:
-        return None
-    demanded = (
-        (Measure.SQNR_DB, output.sqnr_db, wanted.min_sqnr_db),
-        (Measure.COSINE, output.cosine, wanted.min_cosine),
-        (Measure.AGREEMENT, output.argmax_agreement, wanted.min_agreement),
-    )
-    for measure, found, least in demanded:
-        if least is not None and found is not None and found < least:
-            return Shortfall(measure, found, least, wanted.source, wanted.cost_db)
-    return None

@@ -5,26 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onnx_export_action.proving.records import NoiseRecord, OutputRecord
+from onnx_export_action.vocabulary.demands import (
+    DEFAULT_RTOL,
+    FEW_ELEMENTS,
+    NOISE_MULTIPLE,
+    RMS_NOISE_MULTIPLE,
+    ROUNDING_RTOL,
+)
 from onnx_export_action.vocabulary.options import OutputTolerance
 from onnx_export_action.vocabulary.results import ToleranceSource
 
-DEFAULT_RTOL = 1e-4
-"""Relative half of the default: float32 has 24 bits (6e-8); depth and the order of sums cost about three decimals."""
-
-NOISE_MULTIPLE, RMS_NOISE_MULTIPLE = 24.0, 12.0
-"""How much more than the model's own noise is allowed to one element, and to the root mean square of a case.
-
-Measured over tiny models of 150 types (`make no-false-alarm` measures it again): ONNX Runtime's largest error is 0.5 to
-3 times the noise, and its root mean square at most 4; only for Moonshine they are up to 11 and 6 times.
-"""
 NOISE_FLOOR, RMS_NOISE_FLOOR = 1e-6, 2.5e-7
 """The least that is allowed, in root mean squares of the output: 16 and 4 units in the last place of float32."""
 
-ROUNDING_RTOL = 1e-6
-"""Relative half of a calibrated tolerance: a number much larger than the others rounds by its own size."""
-
-# The variance of n numbers may come out this many times too small, once in a thousand times (chi-square distribution).
-_FEW_ELEMENTS = 16.0
 # Noise of so large a part of the output (root mean squares) says that float32 decides nothing there: a router or a
 # threshold went the other way in float64.
 _UNSETTLED = 1e-3
@@ -94,4 +87,4 @@ def calibrated_tolerance(record: OutputRecord) -> Tolerance | None:
 
 def _doubt(noise: NoiseRecord) -> float:
     """Noise of a few numbers may be small by chance: 1 for many, 2 for sixteen, 5 for four of them."""
-    return 1.0 + _FEW_ELEMENTS / noise.elements
+    return 1.0 + FEW_ELEMENTS / noise.elements
