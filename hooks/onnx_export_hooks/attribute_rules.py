@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from onnx_export_action.project.safetensors_header import TensorHeader
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.findings import Finding
 from onnx_export_hooks.json_document import JsonDocument
 from onnx_export_hooks.model_config import ModelConfig, is_whole
 from onnx_export_hooks.model_folder import ModelFolder
 from onnx_export_hooks.model_types import shared_attributes
-from onnx_export_hooks.safetensors_header import TensorHeader
 
 SIZES = (
     "vocab_size",

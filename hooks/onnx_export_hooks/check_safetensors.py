@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from onnx_export_action.project.lfs import read_pointer
+from onnx_export_action.project.safetensors_header import HeaderError, TensorHeader, read_header
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
@@ -18,7 +19,6 @@ from onnx_export_hooks.model_config import ModelConfig
 from onnx_export_hooks.model_folder import ModelFolder
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository
 from onnx_export_hooks.rules import SAFETENSORS_HOOK
-from onnx_export_hooks.safetensors_header import HeaderError, TensorHeader, read_header
 from onnx_export_hooks.weight_shapes import shape_findings
 
 INDEX_SUFFIX = ".safetensors.index.json"

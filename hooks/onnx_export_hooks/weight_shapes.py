@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from onnx_export_action.project.safetensors_header import TensorHeader
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.findings import Finding
 from onnx_export_hooks.model_config import ModelConfig
-from onnx_export_hooks.safetensors_header import TensorHeader
 
 # Attributes by which a model type gives its embedding another width than its layers.
 _OWN_WIDTHS = (

@@ -29,7 +29,7 @@ from onnx_export_action.project.other_libraries import (
 from onnx_export_action.project.places import repository_of
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.settings import Target, load_settings
-from onnx_export_action.project.weight_names import chosen_weights
+from onnx_export_action.project.weight_names import chosen_name
 from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
@@ -180,7 +180,7 @@ def _read_config(path: Path) -> dict[str, Any] | None:
 def _found(root: Path, folder: Path, config: dict[str, Any], taken: set[str]) -> FoundModel:
     place = folder.relative_to(root)
     name = _unused_name(place if place.parts else Path(root.resolve().name), taken)
-    has_weights = bool(chosen_weights(path.name for path in config_folder(folder).iterdir()))
+    has_weights = chosen_name(path.name for path in config_folder(folder).iterdir()) is not None
     task, remark = _task_of(folder, config)
     model = "." if not place.parts else f"./{place.as_posix()}"
     return FoundModel(name, model, task, Weights.LOAD if has_weights else Weights.RANDOM, _variants_in(folder), remark)

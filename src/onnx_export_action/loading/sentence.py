@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.project import sentence_modules
 from onnx_export_action.project.sentence_modules import PoolingMode, SentenceModules, Step
-from onnx_export_action.project.weight_names import chosen_weights
+from onnx_export_action.project.weight_names import chosen_name
 from onnx_export_action.vocabulary.errors import load_error
 
 Features = dict[str, torch.Tensor]
@@ -222,10 +222,10 @@ def load_module_weights(model: Any, modules: SentenceModules) -> None:
 
 
 def _load(module: torch.nn.Module, folder: Path) -> None:
-    names = chosen_weights(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if not names:
+    name = chosen_name(path.name for path in folder.iterdir()) if folder.is_dir() else None
+    if name is None:
         raise load_error(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)", "add them")
-    path = folder / names[0]
+    path = folder / name
     try:
         weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
         module.load_state_dict(weights)

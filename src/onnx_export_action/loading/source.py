@@ -9,24 +9,21 @@ import json
 import os
 import re
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from onnx_export_action.loading.confinement import require_confined
-from onnx_export_action.project.lfs import POINTER_START
 from onnx_export_action.project.other_libraries import as_model_config
 from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, stays_inside
 from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
-from onnx_export_action.project.weight_names import INDEX_NAMES, chosen_weights, weights_and_parts
+from onnx_export_action.project.weight_names import EXPLICIT_KEY, weights_and_parts
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, config_error, load_error, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES, MAX_SAFETENSORS_HEADER_BYTES
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
-_LENGTH_BYTES = 8
 _TOO_MANY_REQUESTS = 429
 _HUB_TIMEOUT_SECONDS = 20.0
 _RETRY_SECONDS = (1.0, 2.0, 4.0)
@@ -124,6 +121,10 @@ def _fetch(source: str, revision: str | None, weights: Weights) -> ModelFolder:
         names = _names_in_cache(source, revision) if found is None else found
         patterns = [*COMPANION_NAMES, "*/config.json", *(weights_and_parts(names) if weights is Weights.LOAD else ())]
         folder = snapshot_download(source, revision=revision, allow_patterns=patterns, local_files_only=found is None)
+        config = _plain_config(Path(folder))
+        if weights is Weights.LOAD and EXPLICIT_KEY in config:  # known only now
+            patterns, commit = weights_and_parts(names, config), _commit_of(Path(folder)) or revision
+            snapshot_download(source, revision=commit, allow_patterns=patterns, local_files_only=found is None)
     except GatedRepoError as error:
         raise load_error(
             f"{named} is gated on the Hub", "accept its terms and give a token that may read it"
@@ -205,6 +206,14 @@ def _commit_of(snapshot: Path) -> str | None:
     return snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
 
 
+def _plain_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
 def read_model_config(folder: Path) -> dict[str, Any]:
     """Read ``config.json`` as plain data, for the plan; of what another library saved, as the register knows it.
 
@@ -234,81 +243,6 @@ def _where_a_model_is(folder: Path) -> str:
         return "give the folder that `save_pretrained` wrote"
     parts = sorted(path.parent.name for path in folder.glob("*/config.json"))
     return f"it is a pipeline of diffusers, each part of which is a model of its own: {', '.join(parts)}"
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Weight files that loading would read, sorted by name, chosen as transformers chooses.
-
-    Raises:
-        ExportError: there are none, one is damaged or a Git LFS pointer, or the index names a shard that is missing.
-    """
-    folder = config_folder(folder)
-    names = [path.name for path in folder.iterdir() if path.is_file()]
-    chosen = chosen_weights(names)
-    if not chosen:
-        raise load_error(
-            f"{folder} holds no weights (model.safetensors or pytorch_model.bin)",
-            "add them, or set `weights: random` (`--weights random`) to check the architecture alone",
-        )
-    files = _shards(folder / chosen[0]) if chosen[0] in INDEX_NAMES else [folder / chosen[0]]
-    for path in files:
-        _require_whole(path)
-    return files
-
-
-def _shards(index: Path) -> list[Path]:
-    try:
-        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise load_error(f"{index} is not a weight index: {_first_line(error)}") from error
-    for shard in named:
-        if not isinstance(shard, str) or Path(shard).name != shard:
-            raise load_error(f"{index} names a shard outside its folder: {shard!r}")
-        if not (index.parent / shard).is_file():
-            raise load_error(f"{index} names {shard}, which is missing", "fetch every shard (`git lfs pull`)")
-    if not named:
-        raise load_error(f"{index} names no shards", "save the weights again")
-    return [index.parent / shard for shard in sorted(named)]
-
-
-def _require_whole(path: Path) -> None:
-    """Refuse what cannot be loaded before seconds are spent on importing what would load it."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(POINTER_START))
-            if start == POINTER_START:
-                raise load_error(
-                    f"{path} is a Git LFS pointer, not the weights",
-                    "run `git lfs pull`, or set `lfs: true` on actions/checkout",
-                )
-            damage = _safetensors_damage(file) if path.suffix == ".safetensors" else _pickle_damage(path, start)
-    except OSError as error:
-        raise load_error(f"{path} cannot be read: {error.strerror}") from error
-    if damage is not None:
-        raise load_error(f"{path} is damaged or truncated: {damage}", "fetch or save the weights again")
-
-
-def _safetensors_damage(file: BinaryIO) -> str | None:
-    """What contradicts the format, None where nothing does: https://huggingface.co/docs/safetensors#format."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-    if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, MAX_SAFETENSORS_HEADER_BYTES):
-        return f"{size} bytes do not hold its header"
-    try:
-        tensors = json.loads(file.read(length))
-        end = max((tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"), default=0)
-    except (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError):
-        return "its header is not that of safetensors"
-    expected = _LENGTH_BYTES + length + end
-    return None if size == expected else f"it has {size} bytes, its header says {expected}"
-
-
-def _pickle_damage(path: Path, start: bytes) -> str | None:
-    """PyTorch writes a zip archive, whose directory is at its end; before 1.6 it wrote a plain pickle."""
-    if not start:
-        return "it is empty"
-    return "its end is missing" if start.startswith(b"PK") and not zipfile.is_zipfile(path) else None
 
 
 def needs_remote_code(config: dict[str, Any]) -> bool:

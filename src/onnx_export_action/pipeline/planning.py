@@ -6,13 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from onnx_export_action.loading.source import (
-    ModelFolder,
-    locate_model,
-    needs_remote_code,
-    read_model_config,
-    weight_files,
-)
+from onnx_export_action.loading.checkpoint import weight_files
+from onnx_export_action.loading.source import ModelFolder, locate_model, needs_remote_code, read_model_config
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.tasks import parse_task, task_name
 from onnx_export_action.project.other_libraries import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -228,8 +229,9 @@ def test_weights_in_the_older_format_count_where_there_are_no_others(model: Path
 def test_an_index_counts_with_its_shards(model: Path) -> None:
     (model / "model.safetensors").unlink()
     parts = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
-    for name in parts:
+    for name in (*parts, "model-00003-of-00003.safetensors"):
         (model / name).write_text(name)
+    (model / parts[2]).write_text(json.dumps({"weight_map": {"a": parts[0], "b": parts[1], "c": parts[0]}}))
     assert sorted(fingerprint(model).weight_hashes) == parts
 
 

@@ -15,7 +15,6 @@ import msgspec
 
 from onnx_export_action.vocabulary.file_names import MAX_SAFETENSORS_HEADER_BYTES
 from onnx_export_action.vocabulary.problems import quoted
-from onnx_export_hooks.model_config import is_whole
 
 MAX_RANK = 64
 BITS = {
@@ -112,4 +111,4 @@ def _tensor(name: str, described: Any) -> tuple[TensorHeader, int, int]:
 
 
 def _are_sizes(value: list[Any]) -> bool:
-    return all(is_whole(size) and 0 <= size < 2**63 for size in value)
+    return all(type(size) is int and 0 <= size < 2**63 for size in value)  # True is no size
