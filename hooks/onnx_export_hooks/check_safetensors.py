@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from onnx_export_action.project.checkpoint_tensors import SCALED_FORMATS, WHOLE_FORMATS, TensorKind, kind_of, listed
 from onnx_export_action.project.lfs import read_pointer
 from onnx_export_action.project.safetensors_header import HeaderError, TensorHeader, read_header
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.file_names import ADAPTER_CONFIG_NAME, CONFIG_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import START, Finding, finding
@@ -23,6 +24,7 @@ from onnx_export_hooks.weight_shapes import shape_findings
 
 INDEX_SUFFIX = ".safetensors.index.json"
 MAX_INDEX_FINDINGS = 20
+_OF_A_FOLDER = (CONFIG_NAME, ADAPTER_CONFIG_NAME)
 # What torch.save writes, by the names that model folders use; a .bin of another name may be anything.
 _PICKLE = re.compile(r"pytorch_model.*\.bin|adapter_model\.bin|.+\.(?:pt|pth|ckpt|pkl|pickle)")
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # a zip of torch.save, a pickle
@@ -47,7 +49,7 @@ def check(files: list[Path], repository: Repository, _: argparse.Namespace) -> I
             yield from _missing_in_index(path)
         elif _PICKLE.fullmatch(path.name):
             yield from _pickle_findings(path)
-        if path.suffix == ".safetensors" or path.name == CONFIG_NAME:
+        if path.suffix == ".safetensors" or path.name in _OF_A_FOLDER:
             folders.setdefault(path.parent, ModelFolder(path.parent))
     for folder in folders.values():
         if folder.config is not None and not repository.leads_out(folder.path / CONFIG_NAME):
@@ -136,6 +138,36 @@ def _shard_contents(document: JsonDocument, path: Path, tensors: list[str]) -> I
 def _folder_findings(folder: ModelFolder, config: ModelConfig) -> Iterator[Finding]:
     yield from shape_findings(config, folder.weights)
     yield from _dtype(config, folder.weights)
+    yield from _without_scale(config, folder.weights)
+    yield from _unmerged_adapter(folder)
+
+
+def _without_scale(config: ModelConfig, weights: Mapping[str, TensorHeader]) -> Iterator[Finding]:
+    """Quantised weights, of which config.json does not say how to read them: transformers would drop their scales."""
+    if any("quantization_config" in part.values for part in config.all_parts()):
+        return
+    stored = [name for name, tensor in weights.items() if _needs_scale(name, tensor.dtype)]
+    if stored:
+        formats = ", ".join(sorted({weights[name].dtype for name in stored}))
+        message = f"{quoted(listed(stored))}: quantised weights ({formats}), and no quantization_config says how"
+        hint = "restore quantization_config, or save the weights as floats"
+        yield config.finding("weights-without-scale", "dtype", message, hint)
+
+
+def _needs_scale(name: str, number_format: str) -> bool:
+    is_weight = name.rpartition(".")[2] == "weight" and number_format in WHOLE_FORMATS
+    return is_weight or number_format in SCALED_FORMATS or kind_of(name) is TensorKind.SCALE
+
+
+def _unmerged_adapter(folder: ModelFolder) -> Iterator[Finding]:
+    """An adapter of peft in or beside a whole model's weights: transformers would leave it out."""
+    layers = [name for name in folder.weights if kind_of(name) is TensorKind.ADAPTER]
+    settings = folder.path / ADAPTER_CONFIG_NAME
+    if layers or (folder.weights and settings.is_file()):
+        place = next(path for path in (settings, *folder.weight_paths()) if path.is_file())
+        said = f" ({listed(layers)})" if layers else ""
+        message = f"an adapter that is not merged into the weights{said}"
+        yield finding(place, START, "unmerged-adapter", message, "merge it (`merge_and_unload`) and save the model")
 
 
 def _dtype(config: ModelConfig, weights: Mapping[str, TensorHeader]) -> Iterator[Finding]:
@@ -157,7 +189,7 @@ HOOK = Hook(
     name=SAFETENSORS_HOOK,
     description="Check weight files by their headers: shapes, number formats, shards, Git LFS pointers, pickles.",
     accepts=lambda path: (
-        path.name == CONFIG_NAME
+        path.name in _OF_A_FOLDER
         or path.name.endswith((".safetensors", INDEX_SUFFIX))
         or _PICKLE.fullmatch(path.name) is not None
     ),

@@ -277,6 +277,21 @@ _ALL = (
         '{"dtype": "float32"}',
     ),
     Rule(
+        "weights-without-scale",
+        (SAFETENSORS_HOOK,),
+        "The weights are quantised and config.json does not say how: transformers drops their scales in silence and "
+        "takes the numbers as they are.",
+        "q_proj.weight is F8_E4M3, beside it q_proj.weight_scale; config.json has no quantization_config",
+        '{"quantization_config": {"quant_method": "fp8"}}',
+    ),
+    Rule(
+        "unmerged-adapter",
+        (SAFETENSORS_HOOK,),
+        "An adapter (LoRA) lies in or beside the weights of a whole model. transformers alone leaves it out.",
+        "adapter_config.json beside model.safetensors",
+        "model.safetensors, saved after `merge_and_unload`",
+    ),
+    Rule(
         "shard-index",
         (SAFETENSORS_HOOK,),
         "The index must name existing shards, and each tensor in the shard that holds it.",

@@ -512,6 +512,27 @@ MISTAKES = (
         "another number format", SAFETENSORS_HOOK, "weights-dtype", f"{CONFIG}:6", changed(CONFIG, dtype="bfloat16")
     ),
     Mistake(
+        "scales that nothing reads",
+        SAFETENSORS_HOOK,
+        "weights-without-scale",
+        f"{CONFIG}:6",
+        weights({"bert.encoder.layer.0.attention.self.query.weight_scale": (1,)}),
+    ),
+    Mistake(
+        "an adapter in the weights",
+        SAFETENSORS_HOOK,
+        "unmerged-adapter",
+        f"{SENTIMENT_FOLDER}/model.safetensors",
+        weights({"bert.encoder.layer.0.attention.self.query.lora_A.default.weight": (4, 32)}),
+    ),
+    Mistake(
+        "an adapter beside the weights",
+        SAFETENSORS_HOOK,
+        "unmerged-adapter",
+        f"{SENTIMENT_FOLDER}/adapter_config.json",
+        written(f"{SENTIMENT_FOLDER}/adapter_config.json", '{"peft_type": "LORA"}'),
+    ),
+    Mistake(
         "an index that names no shard",
         SAFETENSORS_HOOK,
         "shard-index",

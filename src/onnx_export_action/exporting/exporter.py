@@ -59,7 +59,7 @@ def export_target(job: Job, folder: Path, engine: Engine) -> ExportOutcome:
         packages=installed_packages(),
         timings={**_import_seconds(), **timings},
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        notes=[*configuration_notes(job, onnx_config), *(note for file in files for note in file.notes)],
+        notes=[*loaded.notes, *configuration_notes(job, onnx_config), *(note for file in files for note in file.notes)],
     )
 
 

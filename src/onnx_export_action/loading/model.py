@@ -8,9 +8,9 @@ import pickle
 import re
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,14 @@ from transformers.utils import logging as transformers_logging
 
 from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.loading.calibrating import calibrate_batch_norms, has_batch_norms
+from onnx_export_action.loading.checkpoint import weight_files
+from onnx_export_action.loading.fitting import Fit
 from onnx_export_action.loading.offline import offline
 from onnx_export_action.loading.sentence import load_module_weights, sentence_model_class, with_modules
+from onnx_export_action.loading.tensors import TensorFiles
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.tasks import AUTO_CLASSES, parse_task
+from onnx_export_action.project.checkpoint_tensors import listed
 from onnx_export_action.project.other_libraries import DIFFUSERS_TYPES, SENTENCE_CLIP, SENTENCE_MODEL
 from onnx_export_action.project.sentence_modules import config_folder, read_sentence_modules
 from onnx_export_action.traceable.calling import FlatModel
@@ -43,16 +47,19 @@ _CONVOLUTIONS = (
     *(torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d),
     *(torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d),
 )
-_SHOWN = 3  # names in a message, the others counted
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,60}")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A float32 model in evaluation mode. ``missing`` names parameters that the checkpoint does not hold."""
+    """A float32 model in evaluation mode.
+
+    ``missing`` names parameters that the checkpoint does not hold; ``notes`` say what of it the model does not use.
+    """
 
     model: PreTrainedModel
     missing: frozenset[str] = field(default_factory=frozenset)
+    notes: list[str] = field(default_factory=list)
 
 
 def load_model(job: Job) -> LoadedModel:
@@ -80,11 +87,9 @@ def load_model(job: Job) -> LoadedModel:
 def _model_of_transformers(job: Job) -> LoadedModel:
     config = _config(job)
     model_class = _model_class(config, job)
-    loaded = (
-        _built(model_class, config, job) if job.options.weights is Weights.RANDOM else _loaded(model_class, config, job)
-    )
-    _with_inner_models(loaded.model, job)
-    return loaded
+    make = _built if job.options.weights is Weights.RANDOM else _loaded
+    loaded = make(model_class, config, job)
+    return _with_inner_models(loaded, job)
 
 
 def _model_class(config: PreTrainedConfig, job: Job) -> Any:
@@ -106,7 +111,7 @@ def _sentence_model(job: Job) -> LoadedModel:
         spread_random_weights(whole.steps, job.options.seed)
     else:
         load_module_weights(whole, modules)
-    return LoadedModel(whole, frozenset(f"transformer.{name}" for name in loaded.missing))
+    return LoadedModel(whole, frozenset(f"transformer.{name}" for name in loaded.missing), loaded.notes)
 
 
 def _component_of_diffusers(job: Job) -> LoadedModel:
@@ -123,14 +128,14 @@ def _component_of_diffusers(job: Job) -> LoadedModel:
             low_cpu_mem_usage=False,  # what it does without accelerate, after a page of advice
             output_loading_info=True,
         )
-        return LoadedModel(model, frozenset(info["missing_keys"]))
+        return _fitted(model, job.folder, info)
     torch.manual_seed(job.options.seed)
     model = model_class.from_config(model_class.load_config(job.folder, local_files_only=True))
     spread_random_weights(model, job.options.seed)
     return LoadedModel(model)
 
 
-def _with_inner_models(model: PreTrainedModel, job: Job) -> None:
+def _with_inner_models(loaded: LoadedModel, job: Job) -> LoadedModel:
     """Add the models in folders inside the model's own that its configuration class names, each as an attribute.
 
     SpeechT5's vocoder is one: transformers keeps the two apart, ``generate_speech`` is given a ``SpeechT5HifiGan``.
@@ -141,12 +146,18 @@ def _with_inner_models(model: PreTrainedModel, job: Job) -> None:
         if not (folder / CONFIG_NAME).is_file():
             continue
         if job.options.weights is Weights.RANDOM:
-            inner = inner_class(inner_class.config_class.from_pretrained(folder, local_files_only=True))
-            spread_random_weights(inner, job.options.seed)
+            inner = LoadedModel(inner_class(inner_class.config_class.from_pretrained(folder, local_files_only=True)))
+            spread_random_weights(inner.model, job.options.seed)
         else:
-            inner = inner_class.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-        setattr(model, name, inner)
-        setattr(model.config, f"{name}_config", inner.config.to_dict())
+            inner = _from_pretrained(inner_class, folder)
+        setattr(loaded.model, name, inner.model)
+        setattr(loaded.model.config, f"{name}_config", inner.model.config.to_dict())
+        loaded = replace(
+            loaded,
+            missing=loaded.missing | {f"{name}.{parameter}" for parameter in inner.missing},
+            notes=loaded.notes + inner.notes,
+        )
+    return loaded
 
 
 def _config(job: Job) -> PreTrainedConfig:
@@ -164,18 +175,41 @@ def _config(job: Job) -> PreTrainedConfig:
 
 
 def _loaded(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
+    return _from_pretrained(
+        model_class, config_folder(job.folder), config=config, trust_remote_code=job.trust_remote_code
+    )
+
+
+def _from_pretrained(model_class: Any, folder: Path, **options: Any) -> LoadedModel:
+    """A model of transformers with the weights in ``folder``.
+
+    Raises:
+        ExportError: the weights have other shapes than the model, or are not those of this model.
+    """
     model, info = model_class.from_pretrained(
-        config_folder(job.folder),
-        config=config,
+        folder,
         dtype=torch.float32,
-        trust_remote_code=job.trust_remote_code,
         local_files_only=True,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # reported below; transformers itself would only log which they are
+        **options,
     )
     if info["mismatched_keys"]:
-        raise load_error(*_mismatch(job.folder, info["mismatched_keys"]))
-    return LoadedModel(model, frozenset(info["missing_keys"]))
+        raise load_error(*_mismatch(folder, info["mismatched_keys"]))
+    return _fitted(model, folder, info)
+
+
+def _fitted(model: Any, folder: Path, info: Mapping[str, Any]) -> LoadedModel:
+    """A model that its checkpoint fits; ``info`` is what loading said of its names.
+
+    Raises:
+        ExportError: it does not.
+    """
+    fit = Fit(model, TensorFiles(weight_files(folder)), info["unexpected_keys"], info["missing_keys"])
+    misfit = fit.misfit(folder)
+    if misfit is not None:
+        raise misfit
+    return LoadedModel(model, frozenset(info["missing_keys"]), fit.notes())
 
 
 def _built(model_class: Any, config: PreTrainedConfig, job: Job) -> LoadedModel:
@@ -273,10 +307,9 @@ def _reads_pickle(error: Exception) -> bool:
 
 def _mismatch(folder: Path, keys: Iterable[tuple[str, Any, Any]]) -> tuple[str, str]:
     """Words for ``mismatched_keys`` of transformers: name, shape in the checkpoint, shape in the model."""
-    found = [f"{name} is {list(stored)}, not {list(wanted)}" for name, stored, wanted in sorted(keys)]
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    found = [f"{name} is {list(stored)}, not {list(wanted)}" for name, stored, wanted in keys]
     return (
-        f"{folder}: the weights have other shapes than config.json says: {'; '.join(found[:_SHOWN])}{more}",
+        f"{folder}: the weights have other shapes than config.json says: {listed(found, '; ')}",
         "config.json and the weights belong to different models",
     )
 

@@ -208,7 +208,7 @@ def _commit_of(snapshot: Path) -> str | None:
 
 def _plain_config(folder: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / "config.json").read_bytes())
+        config = json.loads((folder / CONFIG_NAME).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}

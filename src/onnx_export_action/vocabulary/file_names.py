@@ -6,6 +6,9 @@ SETTINGS_NAME = "onnx-export.yaml"
 CONFIG_NAME = "config.json"
 """The configuration of a model."""
 
+ADAPTER_CONFIG_NAME = "adapter_config.json"
+"""The configuration of an adapter of peft, which names the model that it belongs to."""
+
 MAX_CONFIG_BYTES = 16 * 2**20
 """A larger file of that name is no configuration of a model."""
 

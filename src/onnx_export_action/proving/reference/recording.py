@@ -64,10 +64,11 @@ def make_reference(job: Job, folder: Path) -> Reference:
         ExportError: the model cannot be loaded, or PyTorch itself does not run a case of the grid.
     """
     started = time.perf_counter()
-    model = load_model(job).model
+    found = load_model(job)
+    model = found.model
     loaded = time.perf_counter()
     onnx_config = onnx_config_for(model, job)
-    notes: list[str] = []
+    notes = list(found.notes)
     components = dict(onnx_config.components())
     from_encoder = can_generate_from_encoder(components)
     for name, component in components.items():
