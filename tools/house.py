@@ -82,8 +82,7 @@ ROOMS = (
     ),
     Room(
         "pipeline",
-        "planning, running, checking (one loop for `run` and `validate`), variants, publishing; the worker processes, "
-        "staging and installing",
+        "planning, running, checking (one loop for `run` and `validate`), variants, publishing; staging and installing",
         (
             "hub",
             "judging",
@@ -92,8 +91,8 @@ ROOMS = (
             "exporting",
             "loading",
             "project",
+            "processes",
             "onnx_config",
-            "isolation",
             "vocabulary",
         ),
     ),
@@ -157,13 +156,18 @@ ROOMS = (
         ("onnx_config", "isolation", "vocabulary"),
     ),
     Room(
+        "processes",
+        "processes of their own for what runs a model: starting, asking, limiting and ending them",
+        ("isolation", "vocabulary"),
+    ),
+    Room(
         "onnx_config",
         "(public) the configuration classes: base, modalities, registry, tasks, axis names, one short class a type",
         ("vocabulary",),
     ),
     Room(
         "isolation",
-        "what a process may import, find in its environment and start, whatever the working folder holds",
+        "what a process may import, find in its environment, start and read, whatever the working folder holds",
         ("vocabulary",),
     ),
     Room(

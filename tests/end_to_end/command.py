@@ -120,14 +120,14 @@ class Running:
         (os.killpg if group else os.kill)(self.process.pid, number)
 
     def fork_server(self) -> psutil.Process:
-        return self._first(lambda: self._children("multiprocessing.forkserver"))
+        return self._first(lambda: self._children("processes.fork_server"))
 
     def wait_until_torch_is_loaded(self) -> psutil.Process:
         """The fork server, in the midst of its imports."""
         return self._first(
             lambda: [
                 server
-                for server in self._children("multiprocessing.forkserver")
+                for server in self._children("processes.fork_server")
                 if any("libtorch" in area.path for area in server.memory_maps())
             ]
         )
@@ -142,7 +142,7 @@ class Running:
 
     def checking(self) -> psutil.Process:
         """The process that runs the file in ONNX Runtime."""
-        return self._first(lambda: self._children("multiprocessing.spawn"))
+        return self._first(lambda: self._children("processes.serving"))
 
     def _children(self, module: str) -> list[psutil.Process]:
         return [

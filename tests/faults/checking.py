@@ -8,14 +8,18 @@ from pathlib import Path
 
 from onnx_export_action.pipeline.checking import answer_of
 from onnx_export_action.pipeline.explaining import can_be_explained, with_explanation
-from onnx_export_action.pipeline.workers import Work, Workers
+from onnx_export_action.processes.workers import Work, Workers
 from onnx_export_action.proving.explaining.divergence import explain
+from onnx_export_action.proving.records import CheckedFile
 from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, Verdict
 from tests.faults.collection import Fault, break_file
 from tests.faults.exports import Proven, make_export
 
 _CANDIDATE = Work(
-    "onnx_export_action.proving.candidate.check:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime"
+    "onnx_export_action.proving.candidate.check:check_file",
+    CheckedFile,
+    Stage.VALIDATE,
+    "runs the file in ONNX Runtime",
 )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from onnx_export_action.pipeline.workers import Work, Workers
+from onnx_export_action.processes.workers import Work, Workers
 from onnx_export_action.vocabulary.results import Stage
 
 SECRETS = {
@@ -36,12 +37,16 @@ def environment() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["warm", "fresh"])
-def test_a_worker_sees_no_secret_and_the_parent_keeps_its_own(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_sees_no_secret_and_the_parent_keeps_its_own(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    monkeypatch.chdir(tmp_path)  # what lies in the working folder cannot be imported
+    monkeypatch.setattr(Workers, "_server", None)  # one of an earlier test has that test's environment
     with Workers([]) as workers:
-        worker = getattr(workers, kind)(Work(f"{__name__}:environment", Stage.EXPORT, "looks around"))
+        worker = getattr(workers, kind)(Work(f"{__name__}:environment", dict[str, str], Stage.EXPORT, "looks around"))
         worker.ask()
         seen = worker.answer()
     assert not SECRETS.keys() & seen.keys()

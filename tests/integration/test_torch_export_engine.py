@@ -387,7 +387,7 @@ class Double(torch.nn.Module):
     def forward(self, rows):
         return (rows * 2,)
 
-multiprocessing.set_start_method("forkserver")  # as the project's workers are started
+multiprocessing.set_start_method("forkserver")  # as a program around ours may
 axes = {0: "batch_size"}
 record(ModelCall(Double(), ["rows"], ["twice"], {"rows": torch.ones(2, 3)}, {"rows": axes, "twice": axes}), 18)
 os._exit(0)

@@ -22,7 +22,7 @@ def leave_out_working_folder() -> None:
 
     A folder inside the working folder that is named with its whole path stays: it may be a virtual environment.
     """
-    sys.path[:] = [folder for folder in sys.path if not _is_working_folder(folder)]
+    sys.path[:] = importable_folders()
     os.environ["PYTHONSAFEPATH"] = "1"
 
 
@@ -36,6 +36,11 @@ def leave_out_working_folder_of_module_run(package: str) -> None:
         return
     if package in {word.removeprefix("-m").partition(".")[0] for word in sys.orig_argv}:
         leave_out_working_folder()
+
+
+def importable_folders() -> list[str]:
+    """``sys.path`` without the working folder."""
+    return [folder for folder in sys.path if not _is_working_folder(folder)]
 
 
 def searched_folders(environment: "Mapping[str, str]") -> dict[str, str]:

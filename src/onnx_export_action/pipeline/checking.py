@@ -13,7 +13,7 @@ import msgspec
 
 from onnx_export_action.pipeline.artifact_files import require_components
 from onnx_export_action.pipeline.states import Account, Site, TargetState
-from onnx_export_action.pipeline.workers import Work, Worker
+from onnx_export_action.processes.workers import Work, Worker
 from onnx_export_action.proving.records import CandidateFile, CheckedFile, Reference
 from onnx_export_action.vocabulary.components import runtime_of
 from onnx_export_action.vocabulary.errors import ExportError
@@ -23,10 +23,16 @@ from onnx_export_action.vocabulary.results import Cause, Failure, FileResult, St
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, reference_path
 
 _REFERENCE = Work(
-    "onnx_export_action.proving.reference.recording:make_reference", Stage.VALIDATE, "runs PyTorch on the cases"
+    "onnx_export_action.proving.reference.recording:make_reference",
+    Reference,
+    Stage.VALIDATE,
+    "runs PyTorch on the cases",
 )
 _CANDIDATE = Work(
-    "onnx_export_action.proving.candidate.check:check_file", Stage.VALIDATE, "runs the file in ONNX Runtime"
+    "onnx_export_action.proving.candidate.check:check_file",
+    CheckedFile,
+    Stage.VALIDATE,
+    "runs the file in ONNX Runtime",
 )
 
 # How long a file may keep ONNX Runtime busy: as long as this, and so many times what PyTorch took.

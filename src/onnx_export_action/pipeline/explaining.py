@@ -13,13 +13,16 @@ import msgspec
 
 from onnx_export_action.pipeline.installing import install_artifact, staging_folder
 from onnx_export_action.pipeline.states import Account, Site, TargetState
-from onnx_export_action.pipeline.workers import Work
+from onnx_export_action.processes.workers import Work
 from onnx_export_action.proving.records import PADDING_COUNTS, CandidateFile, Explanation, WeightFindings
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, Verdict
 
 _EXPLAIN = Work(
-    "onnx_export_action.proving.explaining.divergence:explain", Stage.VALIDATE, "looks for where the file breaks"
+    "onnx_export_action.proving.explaining.divergence:explain",
+    Explanation,
+    Stage.VALIDATE,
+    "looks for where the file breaks",
 )
 _PATIENCE_SECONDS = 180.0
 _MOST_FILES = 3

@@ -9,7 +9,8 @@ from pathlib import Path
 from onnx_export_action.pipeline.checking import Checking, candidate_file
 from onnx_export_action.pipeline.installing import install_artifact, staging_folder
 from onnx_export_action.pipeline.states import Account, Site, TargetState
-from onnx_export_action.pipeline.workers import Work, uninterrupted
+from onnx_export_action.processes.launching import uninterrupted
+from onnx_export_action.processes.workers import Work
 from onnx_export_action.project.manifest import Fingerprint, earlier_files, fingerprint, write_manifest
 from onnx_export_action.proving.records import CandidateFile
 from onnx_export_action.vocabulary.engines import AUTO_ORDER, Engine
@@ -19,7 +20,7 @@ from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest, Mode
 from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import FileResult, Stage, Verdict, overall_verdict
 
-_EXPORT = Work("onnx_export_action.exporting.exporter:export_target", Stage.EXPORT, "exports the model")
+_EXPORT = Work("onnx_export_action.exporting.exporter:export_target", ExportOutcome, Stage.EXPORT, "exports the model")
 
 
 def fingerprinted(site: Site, state: TargetState) -> TargetState:

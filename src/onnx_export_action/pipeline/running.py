@@ -27,13 +27,15 @@ from onnx_export_action.pipeline.planning import destination_of, plan_job, reque
 from onnx_export_action.pipeline.states import Progress, Site, TargetState, result_of
 from onnx_export_action.pipeline.timing import timed
 from onnx_export_action.pipeline.variants import with_variants
-from onnx_export_action.pipeline.workers import Workers
+from onnx_export_action.processes.workers import Workers
 from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.results import TargetResult
 from onnx_export_action.vocabulary.versions import installed_packages
+
+_IMPORTED_ONCE = ("onnx_export_action.exporting.warm_imports", "onnx_export_action.proving.reference.recording")
 
 _Stages: TypeAlias = Sequence[Callable[[TargetState], TargetState]]
 
@@ -158,4 +160,5 @@ def _temporary_folder() -> Iterator[Path]:
 def _preload(job: Job) -> list[str]:
     # The model's own module, so that both processes find it imported; one that does not exist is passed over.
     module = job.model_type.replace("-", "_")
-    return [f"transformers.models.{module}.modeling_{module}"] if module.isidentifier() else []
+    own = [f"transformers.models.{module}.modeling_{module}"] if module.isidentifier() else []
+    return [*_IMPORTED_ONCE, *own]

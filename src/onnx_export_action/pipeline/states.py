@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from onnx_export_action.pipeline.workers import Workers
+from onnx_export_action.processes.workers import Workers
 from onnx_export_action.project.manifest import Fingerprint
 from onnx_export_action.proving.records import CandidateFile
 from onnx_export_action.vocabulary.errors import ExportError, disk_hint

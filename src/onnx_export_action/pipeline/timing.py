@@ -7,11 +7,16 @@ from dataclasses import replace
 import msgspec
 
 from onnx_export_action.pipeline.states import Site, TargetState
-from onnx_export_action.pipeline.workers import Work
+from onnx_export_action.processes.workers import Work
 from onnx_export_action.vocabulary.options import LatencyBounds
 from onnx_export_action.vocabulary.results import Failure, FileResult, LatencyResult, Stage, Verdict
 
-_LATENCY = Work("onnx_export_action.proving.candidate.latency:measure_latency", Stage.VALIDATE, "times the calls")
+_LATENCY = Work(
+    "onnx_export_action.proving.candidate.latency:measure_latency",
+    dict[str, LatencyResult],
+    Stage.VALIDATE,
+    "times the calls",
+)
 
 
 def timed(site: Site, state: TargetState) -> TargetState:

@@ -12,16 +12,18 @@ import msgspec
 from onnx_export_action.pipeline.checking import Checking
 from onnx_export_action.pipeline.exporting import candidates
 from onnx_export_action.pipeline.states import Account, Site, TargetState
-from onnx_export_action.pipeline.workers import Work, Worker
+from onnx_export_action.processes.workers import Work, Worker
 from onnx_export_action.variants.high_precision import AUTO, Trial, smallest_set, trial_of
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
 from onnx_export_action.vocabulary.results import FileResult, Stage, Verdict, overall_verdict
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, variant_path
 
-_VARIANTS = Work("onnx_export_action.variants.making:write_variants", Stage.EXPORT, "makes the variants")
+_VARIANTS = Work(
+    "onnx_export_action.variants.making:write_variants", list[OnnxFileRecord], Stage.EXPORT, "makes the variants"
+)
 _FLOAT32_NODES = Work(
-    "onnx_export_action.variants.float32_nodes:candidates", Stage.EXPORT, "lists what could stay in float32"
+    "onnx_export_action.variants.float32_nodes:candidates", list[str], Stage.EXPORT, "lists what could stay in float32"
 )
 
 

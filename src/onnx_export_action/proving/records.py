@@ -142,7 +142,7 @@ class ComponentRecord(msgspec.Struct, kw_only=True):
     not_calibrated: str | None = None
 
 
-class Reference(msgspec.Struct, kw_only=True):
+class Reference(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What the reference process answers when all is done."""
 
     notes: list[str] = []
@@ -210,7 +210,7 @@ class CandidateFile(msgspec.Struct, frozen=True, kw_only=True):
     timed: bool = False
 
 
-class CheckedFile(msgspec.Struct, frozen=True, kw_only=True):
+class CheckedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the candidate process answers, or what stands in for its answer when it died."""
 
     result: FileResult
@@ -226,7 +226,7 @@ class WeightFindings(msgspec.Struct, frozen=True, kw_only=True):
     foreign: bool = False
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was found out; every part may be missing.
 
     ``padding_counts`` says that what stands at padded positions matters to the file and not to PyTorch.

@@ -33,18 +33,15 @@ class ExportError(Exception):
         self.hint = hint
         self.config_keys = config_keys
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments do not survive the default pickling between processes.
-        return _rebuild, (self.message, self.stage, self.hint, self.config_keys)
+    @classmethod
+    def of(cls, failure: Failure) -> ExportError:
+        """The error that a failure tells of."""
+        return cls(failure.message, stage=failure.stage, hint=failure.hint, config_keys=failure.config_keys)
 
     def as_failure(self) -> Failure:
         """The same words as a value for the result."""
         keys = None if self.config_keys is None else list(self.config_keys)
         return Failure(stage=self.stage, message=self.message, hint=self.hint, config_keys=keys)
-
-
-def _rebuild(message: str, stage: Stage, hint: str | None, config_keys: Sequence[str] | None) -> ExportError:
-    return ExportError(message, stage=stage, hint=hint, config_keys=config_keys)
 
 
 def plan_error(message: str, hint: str | None = None) -> ExportError:

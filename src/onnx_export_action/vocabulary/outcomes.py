@@ -7,7 +7,7 @@ import msgspec
 from onnx_export_action.vocabulary.manifest import FileRecord, OnnxFileRecord
 
 
-class ExportOutcome(msgspec.Struct, frozen=True, kw_only=True):
+class ExportOutcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that an export made. ``timings`` are seconds, ``notes`` what the report should say."""
 
     files: list[OnnxFileRecord]

@@ -18,8 +18,9 @@ from onnx_export_action.entrypoints.github.inputs import Command, Inputs, folder
 from onnx_export_action.entrypoints.github.outcome import Outcome
 from onnx_export_action.entrypoints.github.publishing import publish_targets
 from onnx_export_action.entrypoints.github.result_files import read_results
-from onnx_export_action.entrypoints.github.rights import become_owner_of, hide_environment
+from onnx_export_action.entrypoints.github.rights import become_owner_of
 from onnx_export_action.entrypoints.progress import Progress, progress_display
+from onnx_export_action.isolation.memory import close_to_others
 from onnx_export_action.judging.evidence import believed
 from onnx_export_action.judging.policy import exit_code_after, verdict_of
 from onnx_export_action.pipeline.planning import destination_of, result_path_of
@@ -49,7 +50,7 @@ def main() -> ExitCode:
 
 def _run_step(context: Context) -> ExitCode:
     become_owner_of(context.workspace)
-    hide_environment()
+    close_to_others()
     inputs = read_inputs(context.workspace)
     os.chdir(inputs.directory)
     _prepare_hub(inputs)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from pathlib import Path
-
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def become_owner_of(workspace: Path) -> None:
@@ -21,13 +17,3 @@ def become_owner_of(workspace: Path) -> None:
     os.setgroups([])
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
-
-
-def hide_environment() -> None:
-    """Keep other processes of the same user from reading this one's memory and first environment, tokens and all.
-
-    Linux lets them through ``/proc/PID`` as long as the process is "dumpable":
-    https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -37,9 +37,6 @@ class SettingsError(ExportError):
         super().__init__("\n".join(str(problem) for problem in problems), stage=Stage.PLAN)
         self.problems = problems
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return SettingsError, (self.problems,)
-
 
 def load_settings(path: Path) -> Settings:
     """Read and check ``onnx-export.yaml``.

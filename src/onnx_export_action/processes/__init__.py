@@ -1,0 +1,1 @@
+"""Processes of their own for what runs a model: starting, asking and ending them."""
