@@ -20,6 +20,7 @@ import msgspec
 
 from onnx_export_action.pipeline.artifact_files import files_to_check
 from onnx_export_action.pipeline.checking import Checking
+from onnx_export_action.pipeline.companions import with_companions
 from onnx_export_action.pipeline.explaining import explained
 from onnx_export_action.pipeline.exporting import exported, fingerprinted, installed, with_second_engine
 from onnx_export_action.pipeline.installing import require_writable, staging_folder, write_result
@@ -107,13 +108,19 @@ def _stages_of_run(site: Site, staging: Path, *, validate: bool) -> _Stages:
         partial(exported, site, staging, checking),
     )
     if checking is None:
-        return (*making, partial(with_variants, site, staging, None), partial(installed, site, staging))
+        return (
+            *making,
+            partial(with_variants, site, staging, None),
+            partial(with_companions, site, staging),
+            partial(installed, site, staging),
+        )
     return (
         *making,
         checking.checked,
         partial(with_second_engine, site, staging, checking),
         partial(with_variants, site, staging, checking),
         *_closing_stages(site),
+        partial(with_companions, site, staging),
         partial(installed, site, staging),
     )
 
