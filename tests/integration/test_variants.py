@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import onnxruntime
 import pytest
 
 from onnx_export_action.pipeline.running import check_folder, export_and_check
-from onnx_export_action.project.manifest import read_manifest
+from onnx_export_action.project.manifest import read_manifest, sha256_of
 from onnx_export_action.variants.making import make_variant
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance, Tolerances
@@ -306,20 +307,55 @@ def test_convolutions_are_quantised_where_their_kernels_are(checkpoint: Checkpoi
     assert [str(file.failure) for file in result.files if file.verdict is not Verdict.PASS] == []
 
 
-def test_weights_beyond_the_protobuf_limit_lie_beside_each_variant(
-    checkpoint: CheckpointFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("kind", "task"), [("llama", "text-generation-with-past"), ("t5", "auto")])
+def test_16_bit_variants_keep_their_cache_in_float16_and_nothing_else(
+    kind: str, task: str, checkpoint: CheckpointFactory, tmp_path: Path
 ) -> None:
-    from onnx_export_action.graphs import weightless as graph
-    from onnx_export_action.variants.making import write_variants
+    request = Request(
+        name=kind,
+        model=str(checkpoint(kind)),
+        destination=tmp_path / kind,
+        task=task,
+        options=ExportOptions(variants=("fp32", "fp16", "q4f16", "q4")),
+    )
+    result = export_and_check(request, progress=lambda _: None)
+    assert [str(file.failure) for file in result.files if file.verdict is not Verdict.PASS] == []
+    for record in read_manifest(tmp_path / kind / "manifest.json").files:
+        session = onnxruntime.InferenceSession(tmp_path / kind / record.path)
+        for value in (*session.get_inputs(), *session.get_outputs()):
+            half = record.variant in ("fp16", "q4f16") and value.name.startswith(("past_key_values.", "present."))
+            if value.type in ("tensor(float)", "tensor(float16)"):
+                assert value.type == ("tensor(float16)" if half else "tensor(float)"), (record.path, value.name)
+            listed = {**record.inputs, **record.outputs}[value.name].dtype
+            assert value.type == f"tensor({'float' if listed == 'float32' else listed})"
 
-    folder = tmp_path / "bert"
-    exported(checkpoint("bert"), folder, ("fp32",))
-    monkeypatch.setattr(graph, "PROTOBUF_LIMIT_BYTES", 10_000)
-    files = read_manifest(folder / "manifest.json").files
-    for variant in ("fp16", "q8", "q4"):
-        (record,) = write_variants(folder, files, variant, [])
-        assert [data.path for data in record.external_data] == [f"{record.path}_data"]
-        onnxruntime.InferenceSession(folder / record.path)
+
+def test_every_variant_is_written_and_proven_in_pieces(checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    """What is made in pieces is made from pieces, proven, checked again in place, and listed in config.json."""
+    folder = tmp_path / "llama"
+    result = exported(checkpoint("llama"), folder, ("fp32", "fp16", "q8", "q4", "O2"), shard_bytes=30_000)
+    assert [str(file.failure) for file in result.files if file.verdict is not Verdict.PASS] == []
+    records = {record.path: record for record in read_manifest(folder / "manifest.json").files}
+    assert len(records["onnx/model.onnx"].external_data) > 2
+    for file in result.files:
+        pieces = records[file.path].external_data
+        assert file.external_sha256 == [piece.sha256 for piece in pieces] != []
+        assert file.bytes == sum(one.bytes for one in (records[file.path], *pieces))
+        names = [f"{file.path}_data", *(f"{file.path}_data_{number}" for number in range(1, len(pieces)))]
+        assert [piece.path for piece in pieces] == names
+        assert all((folder / piece.path).stat().st_size <= 30_000 for piece in pieces)
+    again = checked(checkpoint("llama"), folder)
+    assert {path: file.external_sha256 for path, file in again.items()} == {
+        file.path: file.external_sha256 for file in result.files
+    }
+    assert {file.verdict for file in again.values()} == {Verdict.PASS}
+    config = json.loads((folder / "config.json").read_bytes())
+    assert config.pop("transformers.js_config")["use_external_data_format"] == {
+        Path(path).name: len(record.external_data) for path, record in records.items() if record.variant != "O2"
+    }
+    assert config == json.loads((checkpoint("llama") / "config.json").read_bytes())
+    companion = next(one for one in read_manifest(folder / "manifest.json").other_files if one.path == "config.json")
+    assert companion.sha256 == sha256_of(folder / "config.json")
 
 
 def test_auto_keeps_the_fewest_nodes_that_meet_the_demand(checkpoint: CheckpointFactory, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from onnx_export_action.exporting.companions.transformers_js import with_transformers_js_config
 from onnx_export_action.pipeline.states import Site, TargetState
 from onnx_export_action.project.manifest import sha256_of
-from onnx_export_action.vocabulary.jobs import TORCHSCRIPT
+from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.manifest import FileRecord, OnnxFileRecord
 from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import Verdict
@@ -28,7 +28,7 @@ def with_companions(site: Site, staging: Path, state: TargetState) -> TargetStat
         OSError: the disk takes no more.
     """
     options = site.job.options
-    if state.outcome is None or options.flat_layout or options.engine == TORCHSCRIPT:  # no client looks there
+    if state.outcome is None or options.flat_layout or options.engine == Engine.TORCHSCRIPT:  # no client looks there
         return state
     return replace(state, outcome=_with_config(staging, state.outcome, _usable(state, state.outcome)))
 

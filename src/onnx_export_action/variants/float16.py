@@ -1,5 +1,7 @@
 """fp16: weights and numbers in float16; inputs and outputs stay float32, so that callers need not change.
 
+But for the cache, which no caller computes with: what a decoder gives it takes back, and that needs half the memory.
+
 What must not be rounded so far stays in float32: positions, buckets of distances, angles of rotary embeddings, and
 divisions that a tiny number guards.
 """
@@ -11,6 +13,7 @@ from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_floa
 
 from onnx_export_action.graphs.separating import elements, is_weight, names_read, sort_nodes
 from onnx_export_action.variants.source import Fp32File
+from onnx_export_action.vocabulary.cache_names import is_cache
 from onnx_export_action.vocabulary.variants import MASK_FILL, WEIGHT_ELEMENTS, Variant
 
 # Smaller numbers are zero in float16; what hands on a divisor unchanged, or its root.
@@ -18,18 +21,19 @@ _SMALLEST_FLOAT16 = 2.0**-24
 _PASS_ON = frozenset({"Expand", "Unsqueeze", "Reshape", "Sqrt", "Identity", "Cast"})
 
 
-def make_fp16(source: Fp32File, _: Variant) -> onnx.ModelProto:
+def make_fp16(source: Fp32File, variant: Variant) -> onnx.ModelProto:
     """The file in float16."""
-    return in_float16(source.model, source.kept)
+    return in_float16(source.model, source.kept, half_cache=variant.half_cache)
 
 
-def in_float16(model: onnx.ModelProto, kept: list[str]) -> onnx.ModelProto:
+def in_float16(model: onnx.ModelProto, kept: list[str], *, half_cache: bool) -> onnx.ModelProto:
     """The model in float16, but for the nodes named in ``kept``; it may have operators of ONNX Runtime."""
+    interface = [value.name for value in (*model.graph.input, *model.graph.output)]
     with_types = _with_inferred_types(model)
     converted: onnx.ModelProto = convert_float_to_float16(
         with_types,
         max_finite_val=MASK_FILL,
-        keep_io_types=True,
+        keep_io_types=[name for name in interface if not (half_cache and is_cache(name))],
         disable_shape_infer=True,
         op_block_list=DEFAULT_OP_BLOCK_LIST,
         node_block_list=[*kept, *_position_nodes(model.graph), *_guarded_divisions(model.graph)],

@@ -29,7 +29,7 @@ def make_q4(source: Fp32File, variant: Variant) -> onnx.ModelProto:
 
 def make_q4f16(source: Fp32File, variant: Variant) -> onnx.ModelProto:
     """The same, and all else in float16."""
-    return in_float16(make_q4(source, variant), source.kept)
+    return in_float16(make_q4(source, variant), source.kept, half_cache=variant.half_cache)
 
 
 def make_bnb4(source: Fp32File, variant: Variant) -> onnx.ModelProto:

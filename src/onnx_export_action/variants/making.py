@@ -20,6 +20,7 @@ import onnx
 from onnx_export_action.graphs.merging import merge_decoders
 from onnx_export_action.graphs.passes.metadata_set import set_metadata
 from onnx_export_action.graphs.separating import weightless
+from onnx_export_action.graphs.tensor_records import tensor_records
 from onnx_export_action.graphs.weightless import WeightlessGraph
 from onnx_export_action.graphs.writing import write_graph
 from onnx_export_action.variants.source import Fp32File
@@ -110,6 +111,8 @@ def _write(
         sha256=main.sha256,
         variant=variant,
         opset=next(o.version for o in graph.model.opset_import if o.domain in ("", "ai.onnx")),
+        inputs=tensor_records(graph.model.graph.input),
+        outputs=tensor_records(graph.model.graph.output),
         external_data=[
             msgspec.structs.replace(one, path=PurePosixPath(path).with_name(one.path).as_posix()) for one in external
         ],

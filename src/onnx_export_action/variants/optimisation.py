@@ -48,7 +48,7 @@ def make_o3(source: Fp32File, _: Variant) -> onnx.ModelProto:
 def make_o4(source: Fp32File, variant: Variant) -> onnx.ModelProto:
     """Also in float16."""
     model = make_o3(source, variant)
-    return in_float16(model, matching(model, source.patterns))
+    return in_float16(model, matching(model, source.patterns), half_cache=variant.half_cache)
 
 
 def _optimised(path: Path, *, fused: bool, approximated: bool) -> onnx.ModelProto:

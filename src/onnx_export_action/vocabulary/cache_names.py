@@ -24,6 +24,11 @@ def is_present(name: str) -> bool:
     return name.startswith(_PRESENT)
 
 
+def is_cache(name: str) -> bool:
+    """Whether an input or output of this name is a part of a cache."""
+    return is_past(name) or is_present(name)
+
+
 def past_name(present: str) -> str:
     """The input that takes what the output ``present`` gives."""
     prefix = next(prefix for prefix in _PRESENT if present.startswith(prefix))

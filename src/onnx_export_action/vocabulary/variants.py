@@ -67,6 +67,10 @@ class Variant:
     """Whether its graph has other nodes than the fp32 file's, beside those that hold its weights."""
     in_transformers_js: bool = True
     """Whether it is one of its dtypes (https://huggingface.co/docs/transformers.js/guides/dtypes)."""
+    default_of: tuple[str, ...] = ()
+    """The devices of transformers.js for which it takes this one where nobody says a dtype."""
+    half_cache: bool = False
+    """Whether the keys and values that a decoder remembers are in float16."""
     other_names: tuple[str, ...] = ()
     """What other tools call it."""
     made_elsewhere: str | None = None
@@ -88,6 +92,7 @@ _ROWS = (
         least_db=30.0,
         slack_db=9.0,
         other_names=("float16", "half"),
+        half_cache=True,
     ),
     Variant(
         name="bf16",
@@ -123,6 +128,7 @@ _ROWS = (
         imitation="eight_bits:q8",
         least_db=9.0,
         quantised=_PRODUCTS_AND_TABLES,
+        default_of=("wasm",),
         other_names=("quantized", "8bit", "dynamic"),
         made_elsewhere=_QUANTISING_CALLS,
     ),
@@ -144,6 +150,7 @@ _ROWS = (
         least_db=6.0,
         block_size=32,
         quantised=_PRODUCTS,
+        half_cache=True,
     ),
     Variant(
         name="bnb4",

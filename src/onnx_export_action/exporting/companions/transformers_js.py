@@ -14,21 +14,24 @@ from typing import Any, TypeAlias
 
 from onnx_export_action.vocabulary.cache_names import is_past
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
-from onnx_export_action.vocabulary.variants import VARIANTS, reference_path
+from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, Variant, reference_path
 
 KEY = "transformers.js_config"
 
 Json: TypeAlias = Any
 """What a JSON file holds; config.json is a stranger's, so any of its values may be of any type."""
 
-# What it takes where neither the caller nor config.json names a dtype.
-_DEFAULT_DTYPE = "fp32"
-_DEFAULT_DTYPE_OF_DEVICE = {"wasm": "q8"}
+_DTYPES = tuple(row for row in VARIANTS.values() if row.in_transformers_js)
+_DEFAULT_OF_DEVICE = {device: row.name for row in _DTYPES for device in row.default_of}
 
-# The nearest to the model first; for WebAssembly, whose memory ends at 4 GiB, the smallest first that its kernels run
-# in the form in which it is stored.
-_PREFERRED = ("fp32", "fp16", "q8", "int8", "uint8", "q4", "q4f16", "bnb4")
-_PREFERRED_OF_DEVICE = {"wasm": ("q8", "int8", "uint8", "q4", "bnb4", "fp32", "fp16", "q4f16")}
+
+def _by_size(row: Variant) -> tuple[bool, bool]:
+    """The smaller first that are computed in float32: WebAssembly has 4 GiB at most, and few kernels for float16."""
+    return row.half_cache, not row.quantised
+
+
+_NEAREST_FIRST = tuple(row.name for row in _DTYPES)
+_SMALLEST_FIRST = tuple(row.name for row in sorted(_DTYPES, key=_by_size))
 
 
 def with_transformers_js_config(config: Mapping[str, Json], files: Sequence[OnnxFileRecord]) -> dict[str, Json]:
@@ -81,14 +84,14 @@ def _pieces(said: Json, file: OnnxFileRecord) -> Json:
 def _with_dtypes(said: dict[str, Json], files: Sequence[OnnxFileRecord]) -> dict[str, Json]:
     """With a ``dtype``, in common or of a device, where the one that would be taken without it is not there."""
     made = _made(files)
-    told = _with_dtype(said, _DEFAULT_DTYPE, _PREFERRED, made)
+    told = _with_dtype(said, REFERENCE_VARIANT, _NEAREST_FIRST, made)
     if "dtype" in told:  # it goes before the defaults of all devices
         return told
     devices = _devices(told)
-    for device, default in _DEFAULT_DTYPE_OF_DEVICE.items():
+    for device, default in _DEFAULT_OF_DEVICE.items():
         own = devices.get(device)
         own = dict(own) if isinstance(own, dict) else {}
-        corrected = _with_dtype(own, default, _PREFERRED_OF_DEVICE[device], made)
+        corrected = _with_dtype(own, default, _SMALLEST_FIRST, made)
         if corrected != own:
             devices = {**devices, device: corrected}
     return told if devices == _devices(told) else {**told, "device_config": devices}

@@ -16,9 +16,10 @@ import onnxruntime
 
 from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.records import ComponentRecord
+from onnx_export_action.vocabulary.cache_names import is_past
 from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX, USE_CACHE_BRANCH
 
-_PAST = "past_key_values."
+_PRECISIONS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 _FATAL_ONLY = 4
 _MOST_WORDS = 300
 
@@ -66,12 +67,19 @@ class Candidate:
     def feeds(self, record: ComponentRecord, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
         """What to feed the file to run one component with ``inputs``.
 
-        A merged decoder takes every input of both branches; those of the other branch are empty.
+        A merged decoder takes every input of both branches; those of the other branch are empty. Numbers are given in
+        the precision that the file declares for them: a variant may keep its cache in float16.
         """
+        feeds = dict(inputs) if len(self.records) == 1 else self._feeds_of_merged(record, inputs)
+        precisions = {value.name: _PRECISIONS.get(value.type) for value in self.session.get_inputs()}
+        return {
+            name: array.astype(precisions.get(name) or array.dtype, copy=False) if array.dtype.kind == "f" else array
+            for name, array in feeds.items()
+        }
+
+    def _feeds_of_merged(self, record: ComponentRecord, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
         feeds = dict(inputs)
-        if len(self.records) == 1:
-            return feeds
-        with_past = any(name.startswith(_PAST) for name in record.inputs)
+        with_past = any(is_past(name) for name in record.inputs)
         batch = next(iter(inputs.values())).shape[0]
         feeds[USE_CACHE_BRANCH] = np.array([with_past])
         for value in self.session.get_inputs():
@@ -84,7 +92,7 @@ class Candidate:
         """A cache of length 0 for so many rows."""
         past: Arrays = {}
         for value in self.session.get_inputs():
-            if value.name.startswith(_PAST):
+            if is_past(value.name):
                 named = record.inputs[value.name]
                 sizes = [
                     batch if named.get(axis) == named.get(0) else 0 if axis in named else size

@@ -19,10 +19,11 @@ from onnx_export_action.proving.candidate.session import stopped
 
 @dataclass(frozen=True)
 class Argument:
-    """An input or output: its axes are sizes, or names where they vary."""
+    """An input or output: its axes are sizes, or names where they vary. It takes numbers as they are given."""
 
     name: str
     shape: list[int | str | None]
+    type: str = ""
 
 
 class TorchScriptSession:
