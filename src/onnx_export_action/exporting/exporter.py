@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from onnx_export_action.configuring.configuration import configuration_notes, onnx_config_for
-from onnx_export_action.exporting.companions import copy_companions
+from onnx_export_action.exporting.companions.copied import copy_companions
 from onnx_export_action.exporting.engines import Recorded, Recording, record
 from onnx_export_action.exporting.engines.graph import GraphRecording
 from onnx_export_action.graphs.merging import merge_decoders

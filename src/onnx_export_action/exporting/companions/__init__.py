@@ -1,1 +1,4 @@
-"""What clients want to be told of the files beside them: one module a client, from the files' records to JSON."""
+"""Files beside the ONNX files: those of the model that are copied, and what a client wants to be told of the files.
+
+A client has one module, which goes from the files' records to JSON.
+"""
