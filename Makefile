@@ -66,7 +66,7 @@ clients: $(STAMP) .clients/installed
 	$(PYTHON) -m venv .clients/venv
 	.clients/venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --extra-index-url $(CPU_TORCH_INDEX) torch==2.13.0
 	.clients/venv/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 optimum-onnx==0.1.0 onnxruntime==1.31.1 sentence-transformers==5.7.0
-	npm install --silent --no-save --ignore-scripts --prefix .clients @huggingface/transformers@4.3.1
+	npm install --silent --no-save --ignore-scripts --prefix .clients @huggingface/transformers@4.3.2
 	touch $@
 
 # Size, time and quality of every variant of MiniLM, for docs/variants.md.

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from huggingface_hub import hf_hub_download
+from huggingface_hub import snapshot_download
 
 SUFFIXES = {"fp32": "", "q8": "_quantized"}
 
 
 def session_of(repo: str, stem: str, variant: str) -> onnxruntime.InferenceSession:
-    path = hf_hub_download(repo, f"onnx/{stem}{SUFFIXES.get(variant, f'_{variant}')}.onnx")
+    name = f"{stem}{SUFFIXES.get(variant, f'_{variant}')}.onnx"
+    folder = snapshot_download(repo, allow_patterns=[f"onnx/{name}", f"onnx/{name}_data*"])
+    path = f"{folder}/onnx/{name}"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(path, options)
@@ -31,7 +33,7 @@ def empty_past(session: onnxruntime.InferenceSession) -> dict[str, Any]:
     for value in session.get_inputs():
         if value.name.startswith("past_key_values."):
             sizes = [1, *(size if isinstance(size, int) else 0 for size in value.shape[1:])]
-            past[value.name] = np.zeros(sizes, np.float32)
+            past[value.name] = np.zeros(sizes, np.float16 if "float16" in value.type else np.float32)
     return past
 
 

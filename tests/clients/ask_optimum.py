@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 SUFFIXES = {"fp32": "", "q8": "_quantized"}
@@ -38,6 +39,7 @@ def with_sentence_transformers(question: dict[str, Any], suffix: str) -> list[fl
 
 def with_optimum(question: dict[str, Any], suffix: str) -> list[float]:
     import torch
+    from huggingface_hub import snapshot_download
     from optimum import onnxruntime as optimum_onnxruntime
 
     # With `subfolder="onnx"` optimum 0.1.0 would look for generation_config.json there, and do without.
@@ -47,7 +49,10 @@ def with_optimum(question: dict[str, Any], suffix: str) -> list[float]:
         files = {"encoder": "encoder_model", "decoder": "decoder_model", "decoder_with_past": "decoder_with_past_model"}
         options = {f"{part}_file_name": f"{name}{suffix}.onnx" for part, name in files.items()} | {"use_merged": False}
         options = options if suffix else {}
-    model = getattr(optimum_onnxruntime, question["class"]).from_pretrained(question["repo"], **options)
+    repo = question["repo"]
+    if question["in_pieces"]:  # of files that it is told the names of, optimum 0.1.0 fetches one piece
+        repo = snapshot_download(repo, local_dir=Path(os.environ["CLIENT_FOLDER"]) / repo)
+    model = getattr(optimum_onnxruntime, question["class"]).from_pretrained(repo, **options)
     inputs = {name: torch.tensor(values) for name, values in question["inputs"].items()}
     if "new_tokens" in question:
         wanted = {"do_sample": False, "num_beams": 1, "max_new_tokens": question["new_tokens"], **question["options"]}

@@ -6,7 +6,7 @@ import * as transformers from "@huggingface/transformers";
 const { AutoProcessor, AutoTokenizer, RawImage, env } = transformers;
 env.remoteHost = process.env.HF_ENDPOINT;
 env.allowLocalModels = false;
-env.cacheDir = process.env.TRANSFORMERS_CACHE_FOLDER;
+env.cacheDir = process.env.CLIENT_FOLDER;
 
 const loaded = (question) =>
   transformers[question.class].from_pretrained(question.repo, { dtype: question.variant, device: "cpu" });

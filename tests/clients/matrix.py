@@ -46,6 +46,13 @@ class Task:
     output: str
     classes: Mapping[str, str]
     auto_class: str
+    shard_bytes: int | None = None
+    """The largest file, where the weights are to lie in pieces beside it, as those of large models do."""
+
+    @property
+    def label(self) -> str:
+        """The name of its model in the table and on the Hub."""
+        return self.kind if self.shard_bytes is None else f"{self.kind}-in-pieces"
 
     @property
     def is_encoder_decoder(self) -> bool:
@@ -57,7 +64,7 @@ class Task:
 
     @property
     def repo(self) -> str:
-        return f"team/{self.kind}"
+        return f"team/{self.label}"
 
 
 TASKS = (
@@ -83,11 +90,27 @@ TASKS = (
         "AutoModelForCausalLM",
     ),
     Task(
+        "text-generation",
+        "llama",
+        "logits",
+        {"optimum": "ORTModelForCausalLM", "transformers.js": "AutoModelForCausalLM"},
+        "AutoModelForCausalLM",
+        shard_bytes=20_000,
+    ),
+    Task(
         "text2text-generation",
         "t5",
         "logits",
         {"optimum": "ORTModelForSeq2SeqLM", "transformers.js": "AutoModelForSeq2SeqLM"},
         "AutoModelForSeq2SeqLM",
+    ),
+    Task(
+        "text2text-generation",
+        "t5",
+        "logits",
+        {"optimum": "ORTModelForSeq2SeqLM", "transformers.js": "AutoModelForSeq2SeqLM"},
+        "AutoModelForSeq2SeqLM",
+        shard_bytes=20_000,
     ),
     Task(
         "image-classification",
@@ -126,15 +149,15 @@ class Asked:
 def main() -> int:
     arguments = sys.argv[1:]
     clients = Path(arguments[0] if arguments else ROOT / ".clients").resolve()
-    tasks = [task for task in TASKS if not arguments[1:] or task.kind in arguments[1:]]
+    tasks = [task for task in TASKS if not arguments[1:] or task.label in arguments[1:]]
     with tempfile.TemporaryDirectory(prefix="onnx-export-clients-") as folder, HubServer() as hub:
         hub.add_account("owner-token", "owner", *(task.repo for task in tasks))
         environment = hub.environment(Path(folder) / "home", token="owner-token")
         asked = []
         for task in tasks:
-            print(f"{task.name}: exporting and publishing {task.kind}", file=sys.stderr, flush=True)
+            print(f"{task.name}: exporting and publishing {task.label}", file=sys.stderr, flush=True)
             asked.append(prepared(task, Path(folder), environment))
-        cells = all_answers(asked, clients, environment | {"TRANSFORMERS_CACHE_FOLDER": f"{folder}/javascript"})
+        cells = all_answers(asked, clients, environment | {"CLIENT_FOLDER": f"{folder}/clients"})
     page = rendered(asked, cells, clients)
     if tasks == list(TASKS):
         PAGE.write_text(page, encoding="utf-8")
@@ -144,12 +167,13 @@ def main() -> int:
 
 def prepared(task: Task, folder: Path, environment: dict[str, str], made: Iterable[str] = VARIANTS) -> Asked:
     """The model, exported in the variants that are to be ``made``, proven and published; and what PyTorch says."""
-    model = checkpoint_of(task.kind, task.name, folder / "models" / task.kind)
-    output, result = folder / "artifacts" / task.kind, folder / "artifacts" / f"{task.kind}.result.json"
+    model = checkpoint_of(task.kind, task.name, folder / "models" / task.label)
+    output, result = folder / "artifacts" / task.label, folder / "artifacts" / f"{task.label}.result.json"
     command = [sys.executable, "-c", "from onnx_export_action.entrypoints.command_line.cli import main; main()"]
     wanted = task.name + ("-with-past" if task.generates else "")
     variants = [word for variant in made for word in ("--variant", variant)]
-    export = ["export", str(model), str(output), "--task", wanted, *variants, "--result-json", str(result)]
+    pieces = [] if task.shard_bytes is None else ["--shard-bytes", str(task.shard_bytes)]
+    export = ["export", str(model), str(output), "--task", wanted, *variants, *pieces, "--result-json", str(result)]
     publish = ["publish", str(output), "--repo", task.repo]
     for words in (export, publish):
         subprocess.run([*command, *words], check=True, env=environment, stdout=subprocess.DEVNULL)
@@ -169,7 +193,8 @@ def asked_of_pytorch(task: Task, folder: Path) -> tuple[dict[str, Any], np.ndarr
     import transformers
 
     model = getattr(transformers, task.auto_class).from_pretrained(folder).eval()
-    question: dict[str, Any] = {"repo": task.repo, "output": task.output, "kind": task.kind}
+    question: dict[str, Any] = {"repo": task.repo, "output": task.output, "kind": task.kind, "label": task.label}
+    question["in_pieces"] = task.shard_bytes is not None
     random = np.random.default_rng(0)
     if task.name == "image-classification":
         pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -229,7 +254,7 @@ def all_answers(
         answers = {answer["id"]: answer for answer in map(json.loads, answered.stdout.splitlines())}
         for question in questions:
             missing = {"error": f"no answer: the client ended with exit code {answered.returncode}"}
-            found[client, question["kind"], question["variant"]] = answers.get(question["id"], missing)
+            found[client, question["label"], question["variant"]] = answers.get(question["id"], missing)
     return found
 
 
@@ -245,7 +270,7 @@ def questions_for(client: str, asked: Iterable[Asked]) -> Iterator[dict[str, Any
             if client == "transformers.js" and not row.in_transformers_js:
                 continue
             class_name = one.task.classes.get(client, "")
-            name = f"{one.task.kind} {variant}"
+            name = f"{one.task.label} {variant}"
             yield one.question | {"id": name, "client": client, "variant": variant, "class": class_name}
 
 
@@ -270,12 +295,12 @@ def rendered(asked: Sequence[Asked], cells: Mapping[tuple[str, str, str], dict[s
         for client in ("ONNX Runtime", *one.task.classes):
             row = []
             for variant in VARIANTS:
-                answer = cells.get((client, one.task.kind, variant))
-                baseline = cells["ONNX Runtime", one.task.kind, variant]
+                answer = cells.get((client, one.task.label, variant))
+                baseline = cells["ONNX Runtime", one.task.label, variant]
                 row.append("–" if answer is None else cell(one, client, variant, answer, baseline))
                 if answer is not None and "error" in answer:
-                    errors.append(f"- {one.task.kind}, {client}, {variant}: `{answer['error'].splitlines()[0]}`")
-            lines.append(f"| {one.task.name} | {one.task.kind} | {client} | {' | '.join(row)} |")
+                    errors.append(f"- {one.task.label}, {client}, {variant}: `{answer['error'].splitlines()[0]}`")
+            lines.append(f"| {one.task.name} | {one.task.label} | {client} | {' | '.join(row)} |")
     lines += ["", "–: transformers.js has no such type.", *(["", *errors] if errors else [])]
     return "\n".join(lines) + "\n"
 

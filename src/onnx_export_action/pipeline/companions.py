@@ -13,12 +13,11 @@ from onnx_export_action.exporting.companions.transformers_js import with_transfo
 from onnx_export_action.pipeline.states import Site, TargetState
 from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.vocabulary.engines import Engine
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import FileRecord, OnnxFileRecord
 from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import Verdict
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
-
-_CONFIG = "config.json"
 
 
 def with_companions(site: Site, staging: Path, state: TargetState) -> TargetState:
@@ -40,12 +39,12 @@ def _usable(state: TargetState, outcome: ExportOutcome) -> list[OnnxFileRecord]:
 
 
 def _with_config(staging: Path, outcome: ExportOutcome, files: list[OnnxFileRecord]) -> ExportOutcome:
-    path = staging / _CONFIG
-    if not any(record.path == _CONFIG for record in outcome.companions):
+    path = staging / CONFIG_NAME
+    if not any(record.path == CONFIG_NAME for record in outcome.companions):
         return outcome
     config = json.loads(path.read_bytes())
     told = with_transformers_js_config(config, files)
-    return outcome if told == config else _with_file(staging, outcome, _CONFIG, told)
+    return outcome if told == config else _with_file(staging, outcome, CONFIG_NAME, told)
 
 
 def _with_file(staging: Path, outcome: ExportOutcome, name: str, content: dict[str, Any]) -> ExportOutcome:
