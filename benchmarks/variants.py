@@ -15,7 +15,8 @@ from pathlib import Path
 from examples.demo.prepare import DESTINATION as MINILM
 
 from onnx_export_action.pipeline.running import export_and_check
-from onnx_export_action.report.variants import HEADING, variant_rows
+from onnx_export_action.report.tables import row_of
+from onnx_export_action.report.variants import VARIANTS_TABLE, variant_rows
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import TargetResult
@@ -48,8 +49,8 @@ def table(result: TargetResult) -> Iterator[str]:
     packages = ", ".join(f"{name} {result.packages[name]}" for name in ("onnxruntime", "torch", "transformers"))
     yield f"{count} sentences and the grid of shapes; {packages}; {os.cpu_count()} cores, {platform.machine()}."
     yield ""
-    yield from HEADING.splitlines()
-    yield from variant_rows(result)
+    yield from VARIANTS_TABLE.markdown.splitlines()
+    yield from map(row_of, variant_rows(result))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import msgspec
 
 from onnx_export_action.judging.comparison import FileChange, compare
-from onnx_export_action.report import figures
+from onnx_export_action.report import figures, tables
 from onnx_export_action.report.escape import Markdown, code
+from onnx_export_action.report.variants import VARIANTS_TABLE
 from onnx_export_action.report.views import ReportView, cut, report_view, size
 from onnx_export_action.vocabulary.results import TargetResult, Verdict, encode, overall_verdict
 
@@ -104,7 +105,8 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("report.md.j2")
+    environment.filters["row"] = tables.row_of
+    return environment.get_template("report.md.j2", globals={"tables": tables, "variants_table": VARIANTS_TABLE})
 
 
 def _safe(value: object) -> str:

@@ -7,18 +7,20 @@ from collections.abc import Iterator, Sequence
 
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import Markdown, code
+from onnx_export_action.report.tables import Cells, Columns
 from onnx_export_action.report.verdicts import file_state
 from onnx_export_action.vocabulary.results import FileResult, OutputResult, TargetResult
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, reference_path
 
-HEADING = Markdown(
-    "| | Target | File | Variant | Size | One call | Output | Signal over noise | Needed | Cosine | Largest logit "
-    "| Tokens | Similarity moves by |\n|---|---|---|---|--:|--:|---|--:|--:|--:|--:|--:|--:|"
+_COSTS = ("Size", "One call")
+_QUALITIES = ("Signal over noise", "Needed", "Cosine", "Largest logit", "Tokens", "Similarity moves by")
+VARIANTS_TABLE = Columns(
+    ("", "Target", "File", "Variant", *_COSTS, "Output", *_QUALITIES), frozenset({*_COSTS, *_QUALITIES})
 )
 """Of the table that :func:`variant_rows` fills. Of each file the output is shown that is nearest to its own demand."""
 
 
-def variant_rows(result: TargetResult) -> Iterator[Markdown]:
+def variant_rows(result: TargetResult) -> Iterator[Cells]:
     """One row a file, each file's variants after it; none where there is only fp32."""
     if all(file.variant == REFERENCE_VARIANT for file in result.files):
         return
@@ -32,11 +34,11 @@ def variant_rows(result: TargetResult) -> Iterator[Markdown]:
             yield _row(result.target, file, exact.get(source))
 
 
-def _row(target: str, file: FileResult, exact: FileResult | None) -> Markdown:
+def _row(target: str, file: FileResult, exact: FileResult | None) -> Cells:
     generation = file.generation
     output = _nearest_to_its_demand(file.outputs)
     quality = None if output is None else output.quality
-    cells: list[Markdown] = [
+    return (
         file_state(file).icon,
         code(target),
         code(file.path),
@@ -50,8 +52,7 @@ def _row(target: str, file: FileResult, exact: FileResult | None) -> Markdown:
         _share(None if output is None else output.argmax_agreement),
         _share(None if generation is None else generation.token_agreement),
         _similarity(file),
-    ]
-    return Markdown(f"| {' | '.join(cells)} |")
+    )
 
 
 def _call(file: FileResult, exact: FileResult | None) -> Markdown:

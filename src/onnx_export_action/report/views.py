@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
 
-from onnx_export_action.judging.comparison import ChangeKind, Difference, FileChange, compare
-from onnx_export_action.report import figures
-from onnx_export_action.report.differences import before_and_after
+from onnx_export_action.judging.comparison import ChangeKind, FileChange, compare
+from onnx_export_action.report import figures, tables
 from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, code, html_code, visible
-from onnx_export_action.report.failures import TargetFailure, shape_words, target_failure, warnings
-from onnx_export_action.report.variants import HEADING as VARIANTS_HEADING
+from onnx_export_action.report.failures import TargetFailure, target_failure, warnings
+from onnx_export_action.report.tables import Cells
 from onnx_export_action.report.variants import variant_rows
 from onnx_export_action.report.verdicts import (
     State,
@@ -29,11 +28,8 @@ from onnx_export_action.report.verdicts import (
 )
 from onnx_export_action.vocabulary.results import (
     CaseResult,
-    ElementResult,
     FileResult,
     LatencySizeResult,
-    OutputResult,
-    SimilarityResult,
     TargetResult,
     TaskMetricResult,
     Verdict,
@@ -72,15 +68,15 @@ class CaseTable:
 
     summary: Markdown
     facts: list[Markdown]
-    outputs: list[Markdown]
+    outputs: list[Cells]
     more_outputs: int
     cases: Sequence[CaseResult]
     more_cases: int = 0
 
     @property
-    def rows(self) -> Iterator[Markdown]:
-        """The cases as table rows, made when they are printed: there may be hundreds of thousands."""
-        return map(_case_row, self.cases)
+    def rows(self) -> Iterator[Cells]:
+        """The cases as rows of cells, made when they are printed: there may be hundreds of thousands."""
+        return map(tables.case_cells, self.cases)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,14 +86,13 @@ class ReportView:
     headline: Markdown
     short_headline: Markdown
     breaking: Markdown
-    rows: Sequence[Markdown] = ()
+    rows: Sequence[Cells] = ()
     failures: Sequence[TargetFailure] = ()
-    changes: Sequence[Markdown] = ()
+    changes: Sequence[Cells] = ()
     warnings: Sequence[Markdown] = ()
-    variants: Sequence[Markdown] = ()
-    variants_heading: Markdown = VARIANTS_HEADING
+    variants: Sequence[Cells] = ()
     generations: Sequence[Markdown] = ()
-    similarities: Sequence[Markdown] = ()
+    similarities: Sequence[Cells] = ()
     versions: Sequence[Markdown] = ()
     case_tables: Sequence[CaseTable] = ()
     left_out: Markdown | None = None
@@ -114,14 +109,14 @@ def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -
         headline=headline(results),
         short_headline=short_headline(results),
         breaking=_breaking_words(changes),
-        rows=[row for result in worst_first for row in _target_rows(result)],
+        rows=[row for result in worst_first for row in tables.file_rows(result)],
         failures=[target_failure(result) for result in wrong],
-        changes=[_change_row(change) for change in changes],
+        changes=[tables.change_cells(change) for change in changes],
         warnings=[warning for result in worst_first for warning in warnings(result)],
         variants=[row for result in worst_first for row in variant_rows(result)],
         generations=[bullet for result, file in files for bullet in _generation(result, file)],
         similarities=[
-            _similarity_row(result, pair)
+            tables.similarity_cells(result, pair)
             for result, file in files
             if file.variant == REFERENCE_VARIANT
             for pair in file.similarities
@@ -179,62 +174,6 @@ def _cut_tables(tables: Sequence[CaseTable], pieces: int) -> Iterator[CaseTable]
         pieces -= 1 + len(cases)
 
 
-def _target_rows(result: TargetResult) -> Iterator[Markdown]:
-    """One row per file; a target without a file still has its row. The time is the target's, on its first row."""
-    target, task = code(result.target), code(result.model.task) if result.model.task else figures.NOTHING
-    duration = figures.seconds(_duration(result))
-    if not result.files or target_state(result) > max(map(file_state, result.files)):
-        nothing = [figures.NOTHING] * 5
-        yield _row(target_state(result).icon, target, figures.NOTHING, task, *nothing, duration)
-        duration = figures.NOTHING
-    for file in result.files:
-        worst = max(file.outputs, key=worst_margin, default=None)
-        yield _row(
-            file_state(file).icon,
-            target,
-            code(file.path),
-            task,
-            code(file.engine),
-            figures.NOTHING if worst is None else Markdown(f"{figures.error(worst.max_abs)} {code(worst.name)}"),
-            figures.NOTHING if worst is None else _margin(worst),
-            _agreement(file.outputs),
-            figures.megabytes(file.bytes),
-            duration,
-        )
-        duration = figures.NOTHING
-
-
-def _margin(output: OutputResult) -> Markdown:
-    margin = worst_margin(output)
-    return figures.NOTHING if margin < 0 else figures.margin(margin)
-
-
-def _duration(result: TargetResult) -> float | None:
-    """Seconds in all: the measured total, else the sum of the steps."""
-    return result.timings.get("total", sum(result.timings.values())) if result.timings else None
-
-
-def _agreement(outputs: Sequence[OutputResult]) -> Markdown:
-    """The lowest share of equal largest values over the outputs that have one, else the lowest cosine similarity."""
-    shares = [output.argmax_agreement for output in outputs if output.argmax_agreement is not None]
-    cosines = [output.cosine for output in outputs if output.cosine is not None]
-    if shares:
-        return Markdown(f"argmax {figures.percent(min(shares))}")
-    return Markdown(f"cosine {figures.cosine(min(cosines))}") if cosines else figures.NOTHING
-
-
-def _change_row(change: FileChange) -> Markdown:
-    differences = [_difference(difference) for difference in change.differences[:_MOST_DIFFERENCES]]
-    said = "; ".join(differences) if differences else f"{change.kind} file"
-    return _row(code(change.target), code(change.path), Markdown(said))
-
-
-def _difference(difference: Difference) -> str:
-    before, after = (code(side) if side else figures.NOTHING for side in before_and_after(difference))
-    breaking = "**breaking:** " if difference.breaking else ""
-    return f"{breaking}{difference.aspect} {before} → {after}"
-
-
 def _generation(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
     if file.generation is not None:
         generation = file.generation
@@ -249,11 +188,6 @@ def _generation(result: TargetResult, file: FileResult) -> Iterator[Markdown]:
         yield Markdown(f"{icon} {name}: {tokens} tokens, {prompts} prompts: {ending}")
 
 
-def _similarity_row(result: TargetResult, pair: SimilarityResult) -> Markdown:
-    texts = code(pair.first, _SENTENCE_LIMIT), code(pair.second, _SENTENCE_LIMIT)
-    return _row(code(result.target), *texts, figures.similarity(pair.torch), figures.similarity(pair.onnx))
-
-
 def _case_table(result: TargetResult, file: FileResult) -> CaseTable:
     passed = sum(case.verdict is Verdict.PASS for case in file.cases)
     names = f"{html_code(result.target)} {html_code(file.path)}"
@@ -261,7 +195,7 @@ def _case_table(result: TargetResult, file: FileResult) -> CaseTable:
     return CaseTable(
         summary=Markdown(f"{file_state(file).icon} {names}: {passed} of {len(file.cases)} cases pass"),
         facts=list(_facts(result, file)),
-        outputs=[_output_row(output) for output in outputs[:_MOST_OUTPUTS]],
+        outputs=[tables.output_cells(output) for output in outputs[:_MOST_OUTPUTS]],
         more_outputs=max(len(outputs) - _MOST_OUTPUTS, 0),
         # Failing cases first: a short report keeps those.
         cases=sorted(file.cases, key=lambda case: verdict_state(case.verdict), reverse=True),
@@ -305,51 +239,6 @@ def _task_metric(metric: TaskMetricResult) -> str:
     return f"{code(metric.name)} {value} over {figures.integer(metric.count)}"
 
 
-def _output_row(output: OutputResult) -> Markdown:
-    return _row(
-        code(output.name),
-        _margin(output),
-        figures.error(output.max_abs),
-        figures.error(output.mean_abs),
-        figures.error(output.p99_abs),
-        figures.error(output.max_rel),
-        figures.cosine(output.cosine),
-        figures.decibels(output.sqnr_db),
-        figures.NOTHING if output.argmax_agreement is None else figures.percent(output.argmax_agreement),
-        figures.NOTHING if output.top5_agreement is None else figures.percent(output.top5_agreement),
-        figures.NOTHING if output.worst is None else _element(output.worst),
-        Markdown(f"{figures.tolerance(output.atol, output.rtol)} ({_tolerance_source(output)})"),
-    )
-
-
-def _element(element: ElementResult) -> Markdown:
-    place = code(", ".join(str(figures.integer(one)) for one in element.index[:_MOST_AXES]), _SENTENCE_LIMIT)
-    return Markdown(f"[{place}] {figures.value(element.torch)} → {figures.value(element.onnx)}")
-
-
-def _tolerance_source(output: OutputResult) -> str:
-    """Where a tolerance comes from; of a calibrated one also how: the noise's multiple, or the floor below it."""
-    source = code(output.tolerance_source)
-    if output.noise is None or output.noise_multiple is None:
-        return source
-    if output.noise_floor is not None and output.noise_multiple * output.noise < output.noise_floor:
-        return f"{source}: floor, noise {figures.error(output.noise)}"
-    return f"{source}: {figures.ratio(output.noise_multiple)} × noise {figures.error(output.noise)}"
-
-
-def _case_row(case: CaseResult) -> Markdown:
-    return _row(
-        verdict_state(case.verdict).icon,
-        code(case.id),
-        shape_words(case),
-        code(case.mask),
-        figures.error(case.max_abs),
-        figures.margin(case.margin),
-        code(case.worst_output) if case.worst_output is not None else figures.NOTHING,
-        code(case.message, PROSE_LIMIT) if case.message else figures.NOTHING,
-    )
-
-
 def _versions(results: Sequence[TargetResult]) -> Iterator[Markdown]:
     """One line per set of packages and seed, with the targets' names where there is more than one set."""
     targets: dict[tuple[int, tuple[tuple[str, str], ...]], list[str]] = {}
@@ -365,7 +254,3 @@ def _versions(results: Sequence[TargetResult]) -> Iterator[Markdown]:
 def _target_names(names: Sequence[str]) -> str:
     listed = ", ".join(code(name) for name in names[:_MOST_TARGETS])
     return f"{listed} and {len(names) - _MOST_TARGETS} more" if len(names) > _MOST_TARGETS else listed
-
-
-def _row(*cells: Markdown) -> Markdown:
-    return Markdown(f"| {' | '.join(cells)} |")
