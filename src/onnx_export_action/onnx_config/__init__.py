@@ -14,6 +14,7 @@ from onnx_export_action.vocabulary.components import ComponentKind as ComponentK
 
 if TYPE_CHECKING:
     from onnx_export_action.onnx_config.architectures.audio import *
+    from onnx_export_action.onnx_config.architectures.audio_generation import *
     from onnx_export_action.onnx_config.architectures.diffusion import *
     from onnx_export_action.onnx_config.architectures.multimodal import *
     from onnx_export_action.onnx_config.architectures.sentence import *
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from onnx_export_action.onnx_config.dummy_inputs.audio import *
     from onnx_export_action.onnx_config.dummy_inputs.base import *
     from onnx_export_action.onnx_config.dummy_inputs.cache import *
+    from onnx_export_action.onnx_config.dummy_inputs.diffusion import *
     from onnx_export_action.onnx_config.dummy_inputs.series import *
     from onnx_export_action.onnx_config.dummy_inputs.text import *
     from onnx_export_action.onnx_config.dummy_inputs.usual import *
@@ -48,6 +50,7 @@ _BASE_MODULES = (
     "dummy_inputs.audio",
     "dummy_inputs.base",
     "dummy_inputs.cache",
+    "dummy_inputs.diffusion",
     "dummy_inputs.series",
     "dummy_inputs.text",
     "dummy_inputs.usual",

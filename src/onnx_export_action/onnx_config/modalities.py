@@ -22,9 +22,30 @@ from onnx_export_action.onnx_config.normalized import (
     NormalizedVisionConfig,
 )
 from onnx_export_action.onnx_config.outputs import Axes
-from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit, fixed_at
+from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit, fixed_at
 from onnx_export_action.onnx_config.with_past import OnnxConfigWithPast
 from onnx_export_action.vocabulary.components import ComponentKind
+
+
+class WrittenInterfaceOnnxConfig(OnnxConfig):
+    """Models whose inputs, and outputs if the class writes them, are the same whatever their configuration says."""
+
+    INPUTS: ClassVar[AxesMapping] = {}
+    OUTPUTS: ClassVar[AxesMapping] = {}
+
+    @property
+    def inputs(self) -> Axes:
+        """What `INPUTS` says."""
+        return _copied(self.INPUTS)
+
+    @property
+    def outputs(self) -> Axes:
+        """What `OUTPUTS` says, or the task's."""
+        return _copied(self.OUTPUTS) or super().outputs
+
+
+def _copied(axes: AxesMapping) -> Axes:
+    return OrderedDict((name, dict(of_name)) for name, of_name in axes.items())
 
 
 class TextEncoderOnnxConfig(OnnxConfig):
@@ -228,10 +249,13 @@ class AudioToTextOnnxConfig(OnnxSeq2SeqConfigWithPast):
         DummyPastKeyValuesGenerator,
     )
 
+    # The sound as the encoder takes it: by default a spectrogram whose size the model fixes.
+    ENCODER_INPUTS: ClassVar[AxesMapping] = {"input_features": {0: "batch_size"}}
+
     @property
     def encoder_inputs(self) -> Axes:
-        """The spectrogram, whose size the model fixes."""
-        return OrderedDict(input_features={0: "batch_size"})
+        """What `ENCODER_INPUTS` says."""
+        return _copied(self.ENCODER_INPUTS)
 
     @property
     def encoder_outputs(self) -> Axes:

@@ -71,6 +71,11 @@ COMPUTED_AXES: dict[str, tuple[str, int]] = {
 }
 
 
+def alike(*names: str, axes: Mapping[int, str]) -> AxesMapping:
+    """Several inputs or outputs with the same axes that vary."""
+    return {name: dict(axes) for name in names}
+
+
 def axes_in_use(axes: Mapping[int, str], inputs: AxesMapping) -> dict[int, str]:
     """The axes of an output that can vary because the input axis they follow can, under the name used there."""
     names = {axis: name_in_use(word, inputs) for axis, word in axes.items()}

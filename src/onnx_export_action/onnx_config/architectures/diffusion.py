@@ -5,50 +5,23 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, ClassVar
 
-from onnx_export_action.onnx_config.base import OnnxConfig
-from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.dummy_inputs.cache import DummyEncoderOutputGenerator
+from onnx_export_action.onnx_config.dummy_inputs.diffusion import DummyLatentGenerator
+from onnx_export_action.onnx_config.modalities import WrittenInterfaceOnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedConfig, NormalizedConfigClass, NormalizedVisionConfig
 from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import register_onnx
-from onnx_export_action.onnx_config.shapes import ShapeLimit
+from onnx_export_action.onnx_config.shapes import AxesMapping, ShapeLimit
 
 if TYPE_CHECKING:
-    from onnx_export_action.onnx_config.dummy_inputs.base import Array
+    pass
 
 
-SIZES_OF_AN_IMAGE = 6
-"""Original size, crop and target size, a pair each: what Stable Diffusion XL is told of an image."""
+_IMAGES = {0: "batch_size", 2: "height", 3: "width"}
+_LATENTS = {0: "batch_size", 2: "latent_height", 3: "latent_width"}
 
 
-class DummyLatentGenerator(DummyInputGenerator):
-    """What is denoised (batch, channels, height, width), when (a number without axes), and under which conditions."""
-
-    SUPPORTED_INPUT_NAMES: tuple[str, ...] = (
-        *("sample", "latent_sample", "timestep", "timestep_cond", "text_embeds", "time_ids"),
-    )
-
-    def array(self, input_name: str) -> Array:
-        """Noise as float32; a step of the usual thousand as int64."""
-        import numpy as np
-
-        if input_name == "timestep":
-            return np.array(self.random(input_name).integers(1, 1000), dtype=np.int64)
-        return self.random_float_array(input_name, self._shape(input_name))
-
-    def _shape(self, input_name: str) -> tuple[int, ...]:
-        shapes = self.shapes
-        if input_name in ("sample", "latent_sample"):
-            return (shapes.batch_size, shapes.num_channels, shapes.image_height, shapes.image_width)
-        if input_name == "timestep_cond":
-            return (shapes.batch_size, int(self.required("time_cond_proj_dim")))
-        if input_name == "time_ids":
-            return (shapes.batch_size, SIZES_OF_AN_IMAGE)
-        sizes = SIZES_OF_AN_IMAGE * int(self.required("addition_time_embed_dim"))
-        return (shapes.batch_size, int(self.required("projection_class_embeddings_input_dim")) - sizes)
-
-
-class DiffusionOnnxConfig(OnnxConfig):
+class DiffusionOnnxConfig(WrittenInterfaceOnnxConfig):
     """A network that halves images or latents and doubles them again; sizes must survive all halving."""
 
     TRACEABLE = "vision.diffusion"
@@ -57,14 +30,11 @@ class DiffusionOnnxConfig(OnnxConfig):
         image_size="sample_size", encoder_hidden_size="cross_attention_dim", allow_new=True
     )
 
-    @property
-    def halvings(self) -> int:
-        """By how much the network shrinks its input."""
-        return 1 << (len(self._config.block_out_channels) - 1)
+    HALVES: ClassVar[bool] = True
 
     def shape_limits(self) -> dict[str, ShapeLimit]:
         """As the base class says; every stage but the last halves the size."""
-        step = self.halvings
+        step = 1 << (len(self._config.block_out_channels) - 1) if self.HALVES else 1
         limit = ShapeLimit(step, None, "every stage halves the size", multiple=step)
         return super().shape_limits() | {"image_height": limit, "image_width": limit}
 
@@ -74,6 +44,7 @@ class UNetOnnxConfig(DiffusionOnnxConfig):
     """The denoiser of Stable Diffusion; ``semantic-segmentation`` is what optimum calls its task."""
 
     torch_to_onnx_output_map: ClassVar[dict[str, str]] = {"sample": "out_sample"}
+    OUTPUTS: ClassVar[AxesMapping] = {"out_sample": _IMAGES}
 
     @property
     def inputs(self) -> Axes:
@@ -94,27 +65,15 @@ class UNetOnnxConfig(DiffusionOnnxConfig):
     def _takes_sizes(self) -> bool:
         return bool(self._normalized_config.get("addition_embed_type") == "text_time")
 
-    @property
-    def outputs(self) -> Axes:
-        """The noise that was found in the latents."""
-        return OrderedDict(out_sample={0: "batch_size", 2: "height", 3: "width"})
-
 
 class VaeEncoderOnnxConfig(DiffusionOnnxConfig):
     """From images to the mean and the logarithm of the variance of latents."""
 
     FILE_NAME = "vae_encoder"
     CALLS = "vae_encoder"
-
-    @property
-    def inputs(self) -> Axes:
-        """The images."""
-        return OrderedDict(sample={0: "batch_size", 2: "height", 3: "width"})
-
-    @property
-    def outputs(self) -> Axes:
-        """Mean and logarithm, one after the other along the channels."""
-        return OrderedDict(latent_parameters={0: "batch_size", 2: "latent_height", 3: "latent_width"})
+    INPUTS: ClassVar[AxesMapping] = {"sample": _IMAGES}
+    # Mean and logarithm, one after the other along the channels.
+    OUTPUTS: ClassVar[AxesMapping] = {"latent_parameters": _LATENTS}
 
 
 class NormalizedLatentConfig(NormalizedConfig):
@@ -134,21 +93,10 @@ class VaeDecoderOnnxConfig(DiffusionOnnxConfig):
     FILE_NAME = "vae_decoder"
     CALLS = "vae_decoder"
     NORMALIZED_CONFIG_CLASS = NormalizedLatentConfig
-
-    @property
-    def halvings(self) -> int:
-        """None: latents of any size are doubled."""
-        return 1
-
-    @property
-    def inputs(self) -> Axes:
-        """The latents."""
-        return OrderedDict(latent_sample={0: "batch_size", 2: "latent_height", 3: "latent_width"})
-
-    @property
-    def outputs(self) -> Axes:
-        """The images."""
-        return OrderedDict(sample={0: "batch_size", 2: "height", 3: "width"})
+    # Latents of any size are doubled.
+    HALVES = False
+    INPUTS: ClassVar[AxesMapping] = {"latent_sample": _LATENTS}
+    OUTPUTS: ClassVar[AxesMapping] = {"sample": _IMAGES}
 
 
 @register_onnx("autoencoder-kl", "semantic-segmentation", "feature-extraction")

@@ -27,33 +27,36 @@ from onnx_export_action.onnx_config.dummy_inputs.vision import (
     DummyVisionInputGenerator,
 )
 from onnx_export_action.onnx_config.encoder_decoder import OnnxSeq2SeqConfigWithPast
-from onnx_export_action.onnx_config.modalities import TextAndVisionOnnxConfig, TextEncoderOnnxConfig, VisionOnnxConfig
+from onnx_export_action.onnx_config.modalities import (
+    TextAndVisionOnnxConfig,
+    TextEncoderOnnxConfig,
+    VisionOnnxConfig,
+    WrittenInterfaceOnnxConfig,
+)
 from onnx_export_action.onnx_config.normalized import (
     NormalizedConfig,
     NormalizedConfigClass,
     NormalizedEncoderDecoderConfig,
     NormalizedSeq2SeqConfig,
     NormalizedTextAndVisionConfig,
+    NormalizedTextConfig,
 )
-from onnx_export_action.onnx_config.outputs import TASK_OUTPUTS, Axes
+from onnx_export_action.onnx_config.outputs import TASK_OUTPUTS, Axes, alike
 from onnx_export_action.onnx_config.registry import config_of_part, register_onnx
-from onnx_export_action.onnx_config.shapes import DummyShapes, ShapeLimit, as_height_and_width
+from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit, as_height_and_width
 
 CONTRASTIVE_TASKS = ("feature-extraction", "zero-shot-image-classification")
 
 
 @register_onnx("clip_text_model", "feature-extraction")
-class CLIPTextModelOnnxConfig(TextEncoderOnnxConfig):
+class CLIPTextModelOnnxConfig(WrittenInterfaceOnnxConfig):
     """The text tower of CLIP, as pipelines of diffusers use it: without a mask."""
 
+    NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
     DUMMY_INPUT_GENERATOR_CLASSES = (DummyClipTextInputGenerator,)
+    INPUTS: ClassVar[AxesMapping] = {"input_ids": {0: "batch_size", 1: "sequence_length"}}
     # What is known of the text as a whole.
     WHOLE: ClassVar[str] = "pooler_output"
-
-    @property
-    def inputs(self) -> Axes:
-        """The texts."""
-        return OrderedDict(input_ids={0: "batch_size", 1: "sequence_length"})
 
     @property
     def outputs(self) -> Axes:
@@ -182,7 +185,7 @@ class VisualBertOnnxConfig(TextEncoderOnnxConfig):
 
 
 @register_onnx("colpali", "feature-extraction")
-class ColPaliOnnxConfig(TextAndVisionOnnxConfig):
+class ColPaliOnnxConfig(WrittenInterfaceOnnxConfig):
     """ColPali: pages to be found, an image and a prompt each."""
 
     NORMALIZED_CONFIG_CLASS = NormalizedTextAndVisionConfig.with_args(
@@ -195,20 +198,12 @@ class ColPaliOnnxConfig(TextAndVisionOnnxConfig):
     HAS_ABSOLUTE_POSITIONS = False
     TRACEABLE = "multimodal.colpali"
     CALLS = "page"
-
-    @property
-    def inputs(self) -> Axes:
-        """The prompts and their masks, and the images."""
-        text = {0: "batch_size", 1: "sequence_length"}
-        return OrderedDict(input_ids=text, attention_mask=dict(text), pixel_values={0: "batch_size"})
-
-    @property
-    def outputs(self) -> Axes:
-        """An embedding per token."""
-        return OrderedDict(embeddings={0: "batch_size", 1: "sequence_length"})
+    TEXT: ClassVar[dict[int, str]] = {0: "batch_size", 1: "sequence_length"}
+    INPUTS: ClassVar[AxesMapping] = {"input_ids": TEXT, "attention_mask": TEXT, "pixel_values": {0: "batch_size"}}
+    OUTPUTS: ClassVar[AxesMapping] = {"embeddings": TEXT}
 
 
-class SamPartOnnxConfig(OnnxConfig):
+class SamPartOnnxConfig(WrittenInterfaceOnnxConfig):
     """A part of SAM."""
 
     NORMALIZED_CONFIG_CLASS = NormalizedTextAndVisionConfig.with_args(
@@ -226,17 +221,8 @@ class SamVisionEncoderOnnxConfig(SamPartOnnxConfig):
     TRACEABLE = "multimodal.sam"
     CALLS = "vision_encoder"
     CONSTANT_OUTPUTS = frozenset({"image_positional_embeddings"})
-
-    @property
-    def inputs(self) -> Axes:
-        """The images."""
-        return OrderedDict(pixel_values={0: "batch_size"})
-
-    @property
-    def outputs(self) -> Axes:
-        """Their embeddings, and the positions of these."""
-        names = ("image_embeddings", "image_positional_embeddings")
-        return OrderedDict((name, {0: "batch_size"}) for name in names)
+    INPUTS: ClassVar[AxesMapping] = {"pixel_values": {0: "batch_size"}}
+    OUTPUTS: ClassVar[AxesMapping] = alike("image_embeddings", "image_positional_embeddings", axes={0: "batch_size"})
 
 
 class SamPromptDecoderOnnxConfig(SamPartOnnxConfig):
@@ -245,18 +231,14 @@ class SamPromptDecoderOnnxConfig(SamPartOnnxConfig):
     FILE_NAME = "prompt_encoder_mask_decoder"
     TRACEABLE = "multimodal.sam"
     CALLS = "prompt_encoder_mask_decoder"
-
-    @property
-    def inputs(self) -> Axes:
-        """The points with their labels, and what the image encoder gave."""
-        points = {0: "batch_size", 1: "point_batch_size", 2: "nb_points_per_image"}
-        embeddings = {name: {0: "batch_size"} for name in ("image_positional_embeddings", "image_embeddings")}
-        return OrderedDict(input_points=points, input_labels=dict(points), **embeddings)
-
-    @property
-    def outputs(self) -> Axes:
-        """Three masks for each set of points, and how good each is said to be."""
-        return OrderedDict((name, {0: "batch_size", 1: "point_batch_size"}) for name in ("iou_scores", "pred_masks"))
+    POINTS: ClassVar[AxesMapping] = alike(
+        "input_points", "input_labels", axes={0: "batch_size", 1: "point_batch_size", 2: "nb_points_per_image"}
+    )
+    INPUTS: ClassVar[AxesMapping] = {
+        **POINTS,
+        **alike("image_positional_embeddings", "image_embeddings", axes={0: "batch_size"}),
+    }
+    OUTPUTS: ClassVar[AxesMapping] = alike("iou_scores", "pred_masks", axes={0: "batch_size", 1: "point_batch_size"})
 
 
 @register_onnx("sam", "feature-extraction")
@@ -265,14 +247,8 @@ class SamOnnxConfig(SamPromptDecoderOnnxConfig):
 
     FILE_NAME = CALLS = ""
     PARTS = (SamVisionEncoderOnnxConfig, SamPromptDecoderOnnxConfig)
-
-    @property
-    def inputs(self) -> Axes:
-        """The inputs of the whole model in one file: the images and the points."""
-        inputs = super().inputs
-        return OrderedDict(
-            pixel_values={0: "batch_size"}, input_points=inputs["input_points"], input_labels=inputs["input_labels"]
-        )
+    # Of the whole model in one file.
+    INPUTS: ClassVar[AxesMapping] = {**SamVisionEncoderOnnxConfig.INPUTS, **SamPromptDecoderOnnxConfig.POINTS}
 
 
 class DummyMaskedDecoderTextGenerator(DummyDecoderTextInputGenerator):
