@@ -38,13 +38,10 @@ from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 # Beyond these a list says how many more there are: result.json has them all.
 _MOST_OUTPUTS = 20
-_MOST_DIFFERENCES = 10
 _MOST_PACKAGES = 30
 _MOST_TIMINGS = 12
 _MOST_TARGETS = 5
-_MOST_AXES = 6
 _MOST_SIZES = 4
-_SENTENCE_LIMIT = 60
 _HASH_LIMIT = 13
 
 # The lists of a view, and what a reader calls one piece and several pieces of each.
