@@ -68,10 +68,14 @@ class NoiseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrecisionCost(msgspec.Struct, kw_only=True, frozen=True):
-    """What rounding the model as a variant does costs one output: root mean square and largest size of the error."""
+    """What rounding the model as a variant does costs one output: root mean square and largest size of the error.
+
+    ``chance_db`` is how many decibels more another rounding of the same precision may cost, by chance.
+    """
 
     root_mean_square: float
     max_abs: float
+    chance_db: float = 0.0
 
 
 class OutputRecord(msgspec.Struct, kw_only=True):
@@ -111,7 +115,11 @@ def joined(records: Sequence[OutputRecord]) -> OutputRecord:
 
 def _joined_cost(costs: Sequence[PrecisionCost]) -> PrecisionCost:
     energy = sum(cost.root_mean_square**2 for cost in costs) / len(costs)
-    return PrecisionCost(root_mean_square=math.sqrt(energy), max_abs=max(cost.max_abs for cost in costs))
+    return PrecisionCost(
+        root_mean_square=math.sqrt(energy),
+        max_abs=max(cost.max_abs for cost in costs),
+        chance_db=max(cost.chance_db for cost in costs),
+    )
 
 
 class GenerationRecord(msgspec.Struct, kw_only=True):

@@ -19,6 +19,8 @@ from onnx_export_action.vocabulary.variants import VARIANTS
 
 # The largest of many errors varies more than their mean: measured up to 1.5 times PyTorch's.
 _ELEMENT_FACTOR, _TOKEN_FACTOR = 4.0, 2.0
+_ENOUGH_DB = 60.0
+"""Nobody needs more of a variant: its noise is a thousandth of what it says."""
 
 
 def element_tolerance(variant: str, declared: OutputTolerance, exact: Tolerance, record: OutputRecord) -> Tolerance:
@@ -27,7 +29,8 @@ def element_tolerance(variant: str, declared: OutputTolerance, exact: Tolerance,
         return _declared_or(exact, declared)
     cost = record.costs.get(variant)
     if cost is not None:
-        largest, source = _ELEMENT_FACTOR * cost.max_abs, ToleranceSource.CALIBRATED
+        chance = 10 ** (cost.chance_db / 20)
+        largest, source = _ELEMENT_FACTOR * chance * cost.max_abs, ToleranceSource.CALIBRATED
     else:
         noise = record.root_mean_square * 10 ** (-(VARIANTS[variant].least_db or 0.0) / 20)
         largest, source = 2 * _ELEMENT_FACTOR * noise, ToleranceSource.DEFAULT
@@ -63,7 +66,7 @@ def demands(variant: str, declared: OutputTolerance, exact: Tolerance, record: O
     row = VARIANTS[variant]
     if least is None and row.least_db is not None:
         noisy = _in_decibels(record.costs.get(variant), record.root_mean_square, exact.rms or 0.0)
-        calibrated = -math.inf if noisy is None else noisy - row.slack_db
+        calibrated = -math.inf if noisy is None else min(noisy - row.slack_db - _chance_db(record, variant), _ENOUGH_DB)
         least = max(row.least_db, calibrated)
         source = ToleranceSource.CALIBRATED if calibrated >= row.least_db else ToleranceSource.DEFAULT
     if least is None and declared.cosine is None and declared.agreement is None:
@@ -75,6 +78,11 @@ def demands(variant: str, declared: OutputTolerance, exact: Tolerance, record: O
         cost_db=cost,
         source=source,
     )
+
+
+def _chance_db(record: OutputRecord, variant: str) -> float:
+    cost = record.costs.get(variant)
+    return 0.0 if cost is None else cost.chance_db
 
 
 def _in_decibels(cost: PrecisionCost | None, root_mean_square: float, rounding: float = 0.0) -> float | None:

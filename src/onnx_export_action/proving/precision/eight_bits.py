@@ -25,13 +25,13 @@ def _eight_bits(weight: Rounding, embedding: Rounding, *, convolutions: bool) ->
     def call(mode: SimulatedPrecision, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = func.__name__
         if name == "embedding" and len(args) > 1 and mode.is_weight(args[1]):
-            return func(args[0], embedding(args[1]), *args[2:], **kwargs)
+            return func(args[0], mode.drawn(args[1], embedding(args[1])), *args[2:], **kwargs)
         found = product(mode, products, name, args)
         if found is None:
             return func(*args, **kwargs)
         place, axis = found
         given = list(args)
-        given[place] = by_channel(args[place], axis, weight)
+        given[place] = mode.drawn(args[place], by_channel(args[place], axis, weight))
         given[place - 1] = _asymmetric(args[place - 1])
         return func(*given, **kwargs)
 

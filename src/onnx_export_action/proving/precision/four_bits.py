@@ -28,7 +28,8 @@ def _four_bits(weight: BlockRounding, then: Call | None = None) -> Call:
         given = list(args)
         if found is not None:
             place, axis = found
-            given[place] = by_channel(args[place], axis, lambda rows: weight(rows, mode.variant.block_size))
+            rounded = by_channel(args[place], axis, lambda rows: weight(rows, mode.variant.block_size))
+            given[place] = mode.drawn(args[place], rounded)
         return func(*given, **kwargs) if then is None else then(mode, func, tuple(given), kwargs)
 
     return call

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from onnx_export_action.vocabulary.variants import Variant
+from onnx_export_action.vocabulary.variants import BOUNDLESS, Variant
 
 Rounding = Callable[[torch.Tensor], torch.Tensor]
 
@@ -35,10 +35,15 @@ CONVOLUTIONS: Mapping[str, tuple[int, int | None]] = {
 
 
 class SimulatedPrecision(TorchFunctionMode):
-    """While active, what ``model`` computes is rounded as ``variant``, which has an imitation, rounds it."""
+    """While active, what ``model`` computes is rounded as ``variant``, which has an imitation, rounds it.
 
-    def __init__(self, model: torch.nn.Module, variant: Variant, *, convolves: bool) -> None:
+    Draw 0 rounds the weights as the file does. Every other draw rounds them as far, some of them to the other side: the
+    same precision by other accidents.
+    """
+
+    def __init__(self, model: torch.nn.Module, variant: Variant, *, convolves: bool, draw: int = 0) -> None:
         super().__init__()
+        self._sides = None if draw == 0 else torch.Generator().manual_seed(draw)
         self.variant = variant
         self.convolves = convolves
         tensors = itertools.chain(model.parameters(), model.buffers())
@@ -49,6 +54,14 @@ class SimulatedPrecision(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return self._round_call(self, func, args, kwargs or {})
+
+    def drawn(self, weight: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
+        """What this draw has instead of the ``rounded`` weight: the same errors, every other one reversed by chance."""
+        if self._sides is None:
+            return rounded
+        sides = torch.randint(0, 2, weight.shape, generator=self._sides, dtype=torch.bool)
+        # What stands for "nothing" (the lowest float32) is replaced, not rounded.
+        return torch.where(sides | (weight.abs() > BOUNDLESS), rounded, 2 * weight - rounded)
 
     def is_weight(self, value: Any) -> bool:
         """Whether it is one of the model's parameters or buffers, or a view of one."""

@@ -14,12 +14,14 @@ from onnx_export_action.vocabulary.variants import BOUNDLESS, MASK_FILL, WEIGHT_
 def bf16(mode: SimulatedPrecision, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Weights are rounded where they are read."""
     large = [mode.is_weight(value) and value.numel() >= WEIGHT_ELEMENTS for value in args]
-    return func(*[_in_bfloat16(v) if rounded else v for v, rounded in zip(args, large, strict=True)], **kwargs)
+    taken = [mode.drawn(v, _in_bfloat16(v)) if rounded else v for v, rounded in zip(args, large, strict=True)]
+    return func(*taken, **kwargs)
 
 
 def fp16(mode: SimulatedPrecision, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Weights and results are rounded."""
-    result = func(*[_in_float16(value) if mode.is_weight(value) else value for value in args], **kwargs)
+    taken = [mode.drawn(value, _in_float16(value)) if mode.is_weight(value) else value for value in args]
+    result = func(*taken, **kwargs)
     if not isinstance(result, torch.Tensor) or result.dtype is not torch.float32 or _is_view(result, args):
         return result
     return _in_float16(result)
