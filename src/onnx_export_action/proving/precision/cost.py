@@ -35,7 +35,7 @@ from onnx_export_action.vocabulary.variants import VARIANTS
 
 _FEWEST_CASES = 8
 _DRAWS = 3
-_WORK = 10**10  # parameters times numbers of the inputs: about a second for each draw on two cores
+_WORK_OF_A_DRAW = 10**10  # parameters times numbers of the inputs: about a second for each draw on two cores
 # Errors that come from one case alone may as well be so many times as large the next time.
 _OF_ONE_CASE = 4.0
 
@@ -75,7 +75,7 @@ def _chosen(cases: Sequence[CaseRecord], parameters: int) -> list[CaseRecord]:
     work = 0
     for place in sorted(range(len(cases)), key=lambda place: math.prod(cases[place].shape.values())):
         work += parameters * max(positions(cases[place].shape), 1) * cases[place].shape.get("batch_size", 1)
-        if work <= _WORK:
+        if work <= _WORK_OF_A_DRAW:
             places.add(place)
     return [cases[place] for place in sorted(places)]
 
