@@ -20,6 +20,7 @@ from onnx_export_action.traceable.models import patched_models
 from onnx_export_action.traceable.private_names import patched
 from onnx_export_action.traceable.recurrences import scanned_recurrences
 from onnx_export_action.traceable.rewriting import rewritten_calls
+from onnx_export_action.traceable.rotary import long_rotary_positions
 from onnx_export_action.traceable.scanning import recorded_scans
 from onnx_export_action.traceable.symbolics import translated_operators
 from onnx_export_action.vocabulary.engines import Engine
@@ -39,6 +40,7 @@ class Way:
 WAYS = (
     Way("functions of single models that read sizes as Python numbers", patched_models, _ALL),
     Way("loops over positions, to be scans", scanned_recurrences, _ALL),
+    Way("rotary positions of long texts", long_rotary_positions, _ALL),
     Way("experts, each for the tokens that chose it", traceable_experts, _ALL - {Engine.TORCH_EXPORT}),
     Way("masks without vmap", traceable_masks, frozenset({Engine.TRACER})),
     Way("calls of torch that cannot be traced or translated", rewritten_calls, frozenset({Engine.TRACER})),

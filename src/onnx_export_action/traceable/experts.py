@@ -1,6 +1,6 @@
 """Mixtures of experts as the tracer can follow them: which expert gets which token is decided by the graph.
 
-What transformers 5.23 does on a CPU (``grouped_mm``) sorts the tokens by expert and cuts them at offsets that it reads
+What transformers 5.24 does on a CPU (``grouped_mm``) sorts the tokens by expert and cuts them at offsets that it reads
 as Python numbers; a trace would keep those of the traced input. Its alternatives are a Python loop over the experts
 that the input happens to hit (``eager``), and a copy of the expert's weights for every token (``batched_mm``).
 """
@@ -56,7 +56,8 @@ def _expert(experts: Any, number: int, hidden_states: torch.Tensor) -> torch.Ten
     else:
         opened = experts.act_fn(_project(experts, "up_proj", number, hidden_states))
     answer = _project(experts, "down_proj", number, opened)
-    return experts.post_expert_norm(answer) if experts.has_post_expert_norm else answer
+    has_norm = getattr(experts, "has_post_expert_norm", False)  # transformers before 5.20 knows of none
+    return experts.post_expert_norm(answer) if has_norm else answer
 
 
 def _project(experts: Any, name: str, number: int, hidden_states: torch.Tensor) -> torch.Tensor:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from packaging.specifiers import SpecifierSet
 
@@ -26,10 +26,15 @@ from onnx_export_action.vocabulary.results import Stage
 
 _ABSENT = object()
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class PrivateName:
-    """A dotted path into a package, and its versions that have it: ``>=5.4,<5.9``; all that are supported if empty."""
+    """A dotted path into a package.
+
+    ``versions`` are those that it is for (``>=5.4,<5.9``), all that are supported if empty.
+    """
 
     path: str
     versions: str = ""
@@ -40,9 +45,9 @@ class PrivateName:
         return self.path.partition(".")[0]
 
     @property
-    def is_expected(self) -> bool:
-        """Whether the installed version should have it."""
-        return SpecifierSet(self.versions).contains(version(self.package), prereleases=True)
+    def is_for_installed(self) -> bool:
+        """Whether the installed version is one of them."""
+        return _is_installed(self.package, self.versions)
 
     def owner(self) -> tuple[Any, str]:
         """The module or class that has it, and its name there.
@@ -68,6 +73,26 @@ class PrivateName:
             ExportError: the installed version has no such name.
         """
         return getattr(*self.owner())
+
+
+def by_version(package: str, choices: Mapping[str, T]) -> T:
+    """Of ``choices``, by versions of a package (``>=5.23``), the one for the installed version.
+
+    Raises:
+        ExportError: the installed version is in none.
+    """
+    for versions, choice in choices.items():
+        if _is_installed(package, versions):
+            return choice
+    raise ExportError(
+        f"{package} {version(package)} is none of {', '.join(choices)}",
+        stage=Stage.EXPORT,
+        hint=f"install a version of {package} that is supported",
+    )
+
+
+def _is_installed(package: str, versions: str) -> bool:
+    return SpecifierSet(versions).contains(version(package), prereleases=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +147,7 @@ def patched(patches: Iterable[Patch | PatchingSpec]) -> Iterator[None]:
         for patch in patches:
             if isinstance(patch, PatchingSpec):
                 stack.enter_context(_replaced(patch))
-            elif patch.is_expected:
+            elif patch.is_for_installed:
                 stack.enter_context(_replaced(patch.spec()))
         yield
 

@@ -35,6 +35,7 @@ from onnx_export_action.graphs.weightless import Weight, WeightlessGraph
 from onnx_export_action.graphs.writing import INLINE_LIMIT_BYTES
 from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
+from onnx_export_action.traceable.private_names import by_version
 from onnx_export_action.vocabulary.engines import TORCH_EXPORT_MIN_OPSET, Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
@@ -43,6 +44,10 @@ _NOISY_LOGGERS = ("onnx_ir", "onnxscript", "torch.export", "torch.fx", "torch.on
 _NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 _SYMBOL = re.compile(r"\b[a-z]+\d+\b")
 _MESSAGE_LIMIT = 400
+
+# The attribute of what ``OnnxExporter.export`` returns that is the graph: an ``ONNXProgram`` of torch, and later an
+# ``ExportedModel`` of transformers.
+_GRAPH = {"<5.23": "model", ">=5.23": "program"}
 
 
 def record(call: ModelCall, opset: int) -> GraphRecording:
@@ -94,7 +99,7 @@ def _exported_model(call: ModelCall, opset: int) -> onnx_ir.Model:
         exporter, config_class = _exporter()
         try:
             config = config_class(dynamic_shapes=dynamic_shapes, opset_version=opset, optimize=False)
-            model = exporter.export(wrapper, inputs, config).program
+            model = getattr(exporter.export(wrapper, inputs, config), by_version("transformers", _GRAPH))
             _optimize(model)
         except ExportError:
             raise
