@@ -20,6 +20,7 @@ import yaml
 
 from onnx_export_action.isolation.git import Git
 from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.project.document.insertion import with_items
 from onnx_export_action.project.other_libraries import (
     as_model_config,
     as_sentence_config,
@@ -30,7 +31,6 @@ from onnx_export_action.project.places import repository_of
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.settings import Target, load_settings
 from onnx_export_action.project.weight_names import chosen_name
-from onnx_export_action.project.yaml_insertion import with_items
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES, SETTINGS_NAME

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from onnx_export_action.project.yaml_insertion import with_items
+from onnx_export_action.project.document.insertion import with_items
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import Markdown, code
 from onnx_export_action.vocabulary.results import FileResult, TargetResult

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onnx_export_action.loading.confinement import require_confined
-from onnx_export_action.project.other_libraries import as_model_config
 from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, stays_inside
 from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
 from onnx_export_action.project.weight_names import EXPLICIT_KEY, weights_and_parts
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.errors import ExportError, config_error, load_error, plan_error
+from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
 from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -79,12 +77,9 @@ def locate_model(source: str, revision: str | None = None, *, weights: Weights =
     """Find ``source`` on disk, or fetch it from the Hub into its cache.
 
     Raises:
-        ExportError: neither a folder nor a Hub id (plan), a file of it leads out of it (plan), or the Hub did not give
-            it (load).
+        ExportError: neither a folder nor a Hub id (plan), or the Hub did not give it (load).
     """
-    found = _local_folder(source, revision) or _fetch(source, revision, weights)
-    require_confined(found.path)
-    return found
+    return _local_folder(source, revision) or _fetch(source, revision, weights)
 
 
 def _local_folder(source: str, revision: str | None) -> ModelFolder | None:
@@ -212,43 +207,6 @@ def _plain_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
-
-
-def read_model_config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json`` as plain data, for the plan; of what another library saved, as the register knows it.
-
-    Raises:
-        ExportError: it is missing, not JSON, or not an object.
-    """
-    path = config_folder(folder) / CONFIG_NAME
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise config_error(f"{path} is larger than {MAX_CONFIG_BYTES >> 20} MiB: not a model configuration")
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise plan_error(f"{folder} has no config.json", _where_a_model_is(folder)) from error
-    except json.JSONDecodeError as error:
-        raise config_error(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise config_error(f"{path}: not valid JSON: {_first_line(error)}") from error
-    except OSError as error:
-        raise config_error(f"{path} cannot be read: {error.strerror}") from error
-    if not isinstance(config, dict):
-        raise config_error(f"{path}: a model configuration is a JSON object, this is a {type(config).__name__}")
-    return as_model_config(config)
-
-
-def _where_a_model_is(folder: Path) -> str:
-    if not (folder / "model_index.json").is_file():
-        return "give the folder that `save_pretrained` wrote"
-    parts = sorted(path.parent.name for path in folder.glob("*/config.json"))
-    return f"it is a pipeline of diffusers, each part of which is a model of its own: {', '.join(parts)}"
-
-
-def needs_remote_code(config: dict[str, Any]) -> bool:
-    """Whether the configuration says that its classes live in the repository."""
-    auto_map = config.get("auto_map")
-    return isinstance(auto_map, dict) and bool(auto_map)
 
 
 def companion_files(folder: Path) -> dict[str, Path]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.loading.source import preprocessor_config, read_model_config
+from onnx_export_action.loading.source import preprocessor_config
 from onnx_export_action.onnx_config import TasksManager
+from onnx_export_action.project.model_folder import read_model_config
 
 
 def test_a_configuration_that_timm_wrote_names_a_type_and_a_task(tmp_path: Path) -> None:

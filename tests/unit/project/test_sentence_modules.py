@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from onnx_export_action.loading.source import read_model_config
+from onnx_export_action.project.model_folder import read_model_config
 from onnx_export_action.project.other_libraries import as_sentence_config, embeds_sentences
 from onnx_export_action.project.sentence_modules import Dense, Pooling, read_sentence_modules
 from onnx_export_action.project.weight_names import weight_paths, weights_and_parts

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from onnx_export_action.loading.source import read_model_config
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
+from onnx_export_action.project.model_folder import read_model_config
 from onnx_export_action.vocabulary.errors import ExportError
 from tests.unit.onnx_config.configs import text_config
 from tests.unit.onnx_config.signatures import signature

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from onnx_export_action.loading.confinement import require_confined
 from onnx_export_action.loading.source import locate_model
+from onnx_export_action.project.confinement import require_confined
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
 
@@ -61,7 +61,7 @@ def places(root: Path) -> list[str]:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(ExportError) as caught:
-        locate_model(str(folder))
+        require_confined(folder)
     assert caught.value.stage is Stage.PLAN
     assert CANARY not in str(caught.value)
     return caught.value.message
@@ -116,7 +116,7 @@ HARMLESS = (
 def test_what_names_no_file_outside_is_left_alone(content: dict[str, Any], workspace: Path) -> None:
     (workspace / "models/m/vocab.txt").write_text("[UNK]")
     (workspace / "models/m/tokenizer_config.json").write_text(json.dumps(content))
-    assert locate_model("models/m").path == Path("models/m")
+    require_confined(Path("models/m"))
 
 
 @functools.cache
@@ -171,7 +171,7 @@ def test_no_class_of_transformers_can_be_given_a_file_outside(workspace: Path) -
             value: Any = [secret] if keyword == "init_inputs" else secret
             settings.write_text(json.dumps({"tokenizer_class": name, keyword: value}))
             with pytest.raises(ExportError, match="names a file outside"):
-                locate_model("models/m")
+                require_confined(Path("models/m"))
 
 
 LINKED = (
@@ -209,7 +209,7 @@ def test_links_inside_the_workspace_and_of_git_annex_are_followed(workspace: Pat
     (workspace / "models/other.json").write_text("{}")
     (workspace / "models/m/tokenizer.json").symlink_to(workspace / "models/other.json")
     (workspace / "models/m/model.safetensors").symlink_to(workspace / ".git/annex/objects/large")
-    assert locate_model("models/m").path == Path("models/m")
+    require_confined(Path("models/m"))
 
 
 def test_a_download_of_the_hub_is_links_and_names_its_own_files(workspace: Path) -> None:
