@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from onnx_export_action.report import figures
+from onnx_export_action.report.actions import action_for_file, action_for_target
 from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, block, code, command, visible
 from onnx_export_action.report.verdicts import State, file_state, target_state, worst_margin
 from onnx_export_action.vocabulary.choices import Weights
@@ -57,7 +58,7 @@ def target_failure(result: TargetResult) -> TargetFailure:
     whole = result.failure if result.failure is not None and result.failure.message not in told else None
     return TargetFailure(
         title=Markdown(f"{target_state(result).icon} {code(result.target)}"),
-        files=[*_whole_failure(whole), *map(_file_failure, wrong[:_MOST_FILES])],
+        files=[*_whole_failure(result, whole), *(_file_failure(result, file) for file in wrong[:_MOST_FILES])],
         more_files=max(len(wrong) - _MOST_FILES, 0),
         command=command(result.reproduce) if result.reproduce is not None else None,
     )
@@ -87,18 +88,20 @@ def shape_words(case: CaseResult) -> Markdown:
     return code(", ".join(axes), _SHAPE_LIMIT) if axes else figures.NOTHING
 
 
-def _whole_failure(failure: Failure | None) -> Iterator[FileFailure]:
+def _whole_failure(result: TargetResult, failure: Failure | None) -> Iterator[FileFailure]:
     if failure is not None:
         title = Markdown(f"Stopped at the stage *{failure.stage.value}*")
-        yield FileFailure(title=title, points=list(_advice(failure)), message=block(failure.message))
+        points = [*_evidence(failure), _what_to_do(action_for_target(result, failure))]
+        yield FileFailure(title=title, points=points, message=block(failure.message))
 
 
-def _file_failure(file: FileResult) -> FileFailure:
+def _file_failure(result: TargetResult, file: FileResult) -> FileFailure:
     points = [*_value_points(file.outputs), *_case_points(file.cases), *_generation_points(file)]
     if file_state(file) is State.FAILED:
         points += _doubts(file)
     if file.failure is not None:
-        points += _advice(file.failure)
+        points += _evidence(file.failure)
+    points.append(_what_to_do(action_for_file(result, file)))
     return FileFailure(
         title=Markdown(f"{file_state(file).icon} {code(file.path)}"),
         points=points,
@@ -181,17 +184,20 @@ def _near_misses(outputs: Sequence[OutputResult]) -> Iterator[Markdown]:
         yield Markdown(f"and {len(close) - _MOST_NAMES} more near misses")
 
 
-def _advice(failure: Failure) -> Iterator[Markdown]:
+def _evidence(failure: Failure) -> Iterator[Markdown]:
     if failure.cause is not None:
-        yield Markdown(f"kind of cause: **{failure.cause.value}**")
+        why = f": {code(failure.hint, PROSE_LIMIT)}" if failure.hint else ""
+        yield Markdown(f"kind of cause: **{failure.cause.value}**{why}")
     if failure.trigger:
         yield Markdown(f"smallest input that shows it: {code(failure.trigger, PROSE_LIMIT)}")
     if failure.first_divergent_layer:
         yield Markdown(f"first layer that differs: {code(failure.first_divergent_layer, PROSE_LIMIT)}")
     if failure.repro:
         yield Markdown(f"files to reproduce it: {code(failure.repro, PROSE_LIMIT)}")
-    if failure.hint:
-        yield Markdown(f"**what to do:** {code(failure.hint, PROSE_LIMIT)}")
+
+
+def _what_to_do(action: Markdown) -> Markdown:
+    return Markdown(f"**what to do:** {action}")
 
 
 def _names(names: Sequence[str]) -> str:

@@ -77,7 +77,7 @@ def headline(results: Sequence[TargetResult]) -> Markdown:
         return short_headline(results)
     (result,) = unproven
     proven = f" ({_proven(results)})" if len(results) > 1 else ""
-    return Markdown(f"{target_state(result).icon} {code(result.target)}: {_reason(result)}{proven}")
+    return Markdown(f"{target_state(result).icon} {code(result.target)}: {reason(result)}{proven}")
 
 
 def short_headline(results: Sequence[TargetResult]) -> Markdown:
@@ -107,7 +107,8 @@ def _exports(count: int) -> str:
     return f"{count} export" if count == 1 else f"{count} exports"
 
 
-def _reason(result: TargetResult) -> str:
+def reason(result: TargetResult) -> str:
+    """Why an export is not proven, in a few words."""
     state = target_state(result)
     if state is State.UNVALIDATED:
         return "exported, but not validated"

@@ -15,6 +15,7 @@ from onnx_export_action.judging.comparison import ChangeKind, FileChange, compar
 from onnx_export_action.report import figures, tables
 from onnx_export_action.report.escape import NAME_LIMIT, PROSE_LIMIT, Markdown, code, html_code, visible
 from onnx_export_action.report.failures import TargetFailure, target_failure, warnings
+from onnx_export_action.report.lead import lead
 from onnx_export_action.report.tables import Cells
 from onnx_export_action.report.variants import variant_rows
 from onnx_export_action.report.verdicts import (
@@ -83,6 +84,7 @@ class ReportView:
     headline: Markdown
     short_headline: Markdown
     breaking: Markdown
+    lead: Sequence[Markdown] = ()
     rows: Sequence[Cells] = ()
     failures: Sequence[TargetFailure] = ()
     changes: Sequence[Cells] = ()
@@ -106,6 +108,7 @@ def report_view(results: Sequence[TargetResult], base: Sequence[TargetResult]) -
         headline=headline(results),
         short_headline=short_headline(results),
         breaking=_breaking_words(changes),
+        lead=lead(results, base),
         rows=[row for result in worst_first for row in tables.file_rows(result)],
         failures=[target_failure(result) for result in wrong],
         changes=[tables.change_cells(change) for change in changes],

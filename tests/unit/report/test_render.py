@@ -235,12 +235,13 @@ def test_a_failure_says_what_differed_and_how_to_see_it() -> None:
     } <= set(shown.code)
 
 
-def test_an_error_shows_its_message_and_hint_once() -> None:
+def test_an_error_shows_its_message_and_hint_once_and_in_the_lead() -> None:
     failure = Failure(stage=Stage.LOAD, message="no such file", hint="put it there")
     result = target(verdict=Verdict.ERROR, files=[file(Verdict.ERROR, failure=failure)], failure=failure)
     shown = page(result)
     assert shown.code.count("no such file\n") == 1
-    assert shown.code.count("put it there") == 1
+    assert shown.code.count("no such file") == 1
+    assert shown.code.count("put it there") == 2
 
 
 def test_a_strangers_command_is_not_offered() -> None:
