@@ -171,6 +171,10 @@ def test_a_wrong_file_fails_the_step_on_the_line_of_its_target(runner: Runner, w
     assert (error.properties["file"], error.properties["line"]) == ("onnx-export.yaml", "3")
     assert step.summary.startswith("### ❌")
     assert step.outputs["artifacts"] == "artifacts/sentiment"
+    assert step.outputs["repro"] == "artifacts/sentiment.repro"
+    script = "artifacts/sentiment.repro/model/reproduce.py"
+    assert (workspace / script).is_file()
+    assert f"**What to do:** run `python -P {script}`" in step.summary
 
 
 def test_nothing_changed_is_green_at_once_and_starts_no_comment(

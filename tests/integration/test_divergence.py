@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_a_wrong_file_is_explained_beside_its_folder_and_shown_by_a_script_alone
     assert (failure.cause, failure.first_divergent_layer) == (Cause.VALUES, "bert.encoder.layer.1.output.dense")
     assert [layer.name for layer in failure.layers][-1] == "output logits"
     repro = tmp_path / "made.repro" / "model"
-    assert failure.repro == str(repro)
+    assert failure.repro == os.path.relpath(repro)
     assert {path.name for path in repro.iterdir()} == {"inputs.npz", "pytorch.npz", "onnx.npz", "reproduce.py"}
 
     # Without this project on the path, from elsewhere.

@@ -5,6 +5,7 @@ Whatever fails here is a note and leaves the verdict as it is.
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +97,7 @@ def with_explanation(file: FileResult, found: Explanation, repro: Path) -> FileR
         trigger=found.trigger,
         layers=found.layers,
         first_divergent_layer=found.first_divergent_layer,
-        repro=str(repro),
+        repro=Path(os.path.relpath(repro)).as_posix(),  # a report travels, and this folder with it
     )
     return msgspec.structs.replace(file, failure=told)
 

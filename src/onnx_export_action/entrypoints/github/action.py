@@ -23,6 +23,7 @@ from onnx_export_action.entrypoints.progress import Progress, progress_display
 from onnx_export_action.isolation.memory import close_to_others
 from onnx_export_action.judging.evidence import believed
 from onnx_export_action.judging.policy import exit_code_after, verdict_of
+from onnx_export_action.pipeline.explaining import repro_folder_of
 from onnx_export_action.pipeline.planning import destination_of, result_path_of
 from onnx_export_action.pipeline.running import check_target, run_target
 from onnx_export_action.project.plan_changes import ChangePlan, plan_changes, plan_everything
@@ -164,6 +165,7 @@ def _of_targets(outcome: Outcome, inputs: Inputs, work: Callable[[Target, Progre
         results=results,
         result_files=[path for path in map(result_path_of, folders) if path.is_file()],
         artifacts=[folder for folder in folders if folder.is_dir()],
+        repro=[folder for folder in map(repro_folder_of, folders) if folder.is_dir()],
     )
 
 

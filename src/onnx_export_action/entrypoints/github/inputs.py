@@ -147,6 +147,7 @@ OUTPUTS = (
     Output("result", "Paths of the result files, one a line, relative to the workspace."),
     Output("report", "Path of the whole report in Markdown, relative to the workspace."),
     Output("artifacts", "Paths of the artifact folders, one a line, relative to the workspace."),
+    Output("repro", "Paths of the folders that show each wrong file again, one a line; empty where none."),
     Output("matrix", "JSON for `strategy.matrix`: one entry a target that changed, with `name` and `targets`."),
     Output("targets", "JSON list of the targets that changed; all of them where nothing is compared."),
     Output("changed", "true when there is something to export, else false."),

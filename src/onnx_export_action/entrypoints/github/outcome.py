@@ -40,6 +40,7 @@ class Outcome:
     problems: Sequence[Problem] = ()
     findings: Sequence[Finding] = ()
     artifacts: Sequence[Path] = ()
+    repro: Sequence[Path] = ()
     result_files: Sequence[Path] = ()
     hub: OnHub = OnHub()
     claimant: Head | None = None

@@ -163,6 +163,7 @@ def _set_outputs(outcome: Outcome, context: Context, folder: Path) -> None:
     toolkit.set_output("result", _paths(outcome.result_files, context))
     toolkit.set_output("report", _paths([folder / REPORT_NAME], context))
     toolkit.set_output("artifacts", _paths(outcome.artifacts, context))
+    toolkit.set_output("repro", _paths(outcome.repro, context))
     toolkit.set_output("matrix", planned.matrix() if planned else '{"include": []}')
     toolkit.set_output("targets", msgspec.json.encode(changed).decode())
     toolkit.set_output("changed", "true" if changed else "false")
