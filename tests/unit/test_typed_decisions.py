@@ -29,7 +29,7 @@ CLEANING = frozenset(("lower", "upper", "casefold", "strip", "lstrip", "rstrip",
 FOREIGN = frozenset(
     (
         # ONNX Runtime raises one class for all that a node may meet, and has no field but its text.
-        "src/onnx_export_action/proving/candidate/session.py",
+        "src/onnx_export_action/proving/candidate/stopping.py",
         # libtorch has no class for a full disk: its word for the writer that failed stands in the text alone.
         "src/onnx_export_action/exporting/engines/torchscript.py",
         # torch.load names what a pickle must not hold in its text alone; only what is said depends on it.

@@ -12,8 +12,9 @@ from safetensors.numpy import load_file
 from onnx_export_action.graphs.reader import Value
 from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.candidate.conclusions import case_message, stop_message
-from onnx_export_action.proving.candidate.session import Candidate, RuntimeStoppedError
+from onnx_export_action.proving.candidate.session import Candidate
 from onnx_export_action.proving.candidate.standards import OutputStandard
+from onnx_export_action.proving.candidate.stopping import RuntimeStoppedError
 from onnx_export_action.proving.measures.metrics import Comparison, Element, OutputMetrics
 from onnx_export_action.proving.measures.positions import valid_positions
 from onnx_export_action.proving.measures.ranking import in_expected_order

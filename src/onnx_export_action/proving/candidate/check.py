@@ -24,8 +24,9 @@ from onnx_export_action.proving.candidate.conclusions import Evidence, failure, 
 from onnx_export_action.proving.candidate.generation import generate, word_errors
 from onnx_export_action.proving.candidate.graph_facts import GraphFacts, graph_facts
 from onnx_export_action.proving.candidate.interface import interface_problem
-from onnx_export_action.proving.candidate.session import Candidate, RuntimeStoppedError, open_session
+from onnx_export_action.proving.candidate.session import Candidate, open_session
 from onnx_export_action.proving.candidate.standards import OutputStandard, standards_of
+from onnx_export_action.proving.candidate.stopping import RuntimeStoppedError
 from onnx_export_action.proving.explaining.diagnosis import File, Tried, diagnose
 from onnx_export_action.proving.precision.stored_weights import misstored_weights
 from onnx_export_action.proving.records import CandidateFile, CaseRecord, CheckedFile, ReferenceReader

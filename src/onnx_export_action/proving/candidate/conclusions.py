@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnx_export_action.proving.candidate.session import RuntimeStoppedError
+from onnx_export_action.proving.candidate.stopping import RuntimeStoppedError
 from onnx_export_action.proving.measures.metrics import Comparison
 from onnx_export_action.vocabulary.components import runtime_of
 from onnx_export_action.vocabulary.demands import Measure, Shortfall, shortfall

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from onnx_export_action.proving.candidate.session import Candidate, RuntimeStoppedError, open_session
+from onnx_export_action.proving.candidate.session import Candidate, open_session
 from onnx_export_action.proving.candidate.standards import OutputStandard
+from onnx_export_action.proving.candidate.stopping import RuntimeStoppedError
 from onnx_export_action.proving.generation.decoder_only import Generated, check_generation
 from onnx_export_action.proving.generation.encoder_decoder import DECODER, ENCODER, check_generation_from_encoder
 from onnx_export_action.proving.measures.quality import token_tolerance

@@ -5,7 +5,6 @@ Imports numpy and onnxruntime, never torch: this is what a user's own program lo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,31 +14,13 @@ import numpy as np
 import onnxruntime
 
 from onnx_export_action.proving.arrays import Arrays
+from onnx_export_action.proving.candidate.stopping import stopped
 from onnx_export_action.proving.records import ComponentRecord
 from onnx_export_action.vocabulary.cache_names import is_past
 from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX, USE_CACHE_BRANCH
 
 _PRECISIONS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 _FATAL_ONLY = 4
-_MOST_WORDS = 300
-
-# ONNX Runtime has one class of exception for all that a node may raise, and no field but its text.
-_OVER_SIZES = re.compile(r"shape|dimension|broadcast|axis", re.IGNORECASE)
-_NODE_NAME = re.compile(r"Name:'(?P<name>[^']*)'")
-
-
-class RuntimeStoppedError(Exception):
-    """The runtime gave an error instead of outputs.
-
-    ``words`` are its own, in one line; ``over_sizes`` says that sizes did not fit, ``node`` names the node that it
-    stopped at, where it says so.
-    """
-
-    def __init__(self, words: str, *, over_sizes: bool = False, node: str | None = None) -> None:
-        super().__init__(words)
-        self.words = words
-        self.over_sizes = over_sizes
-        self.node = node
 
 
 @dataclass(frozen=True)
@@ -119,15 +100,3 @@ def open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own unexported classes for any unusable file
         raise stopped(error) from error
-
-
-def stopped(error: Exception, *, line: int = 0) -> RuntimeStoppedError:
-    """What a runtime's exception says; ``line`` is the line of its text that says it."""
-    if isinstance(error, RuntimeStoppedError):
-        return error
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    words = lines[line][:_MOST_WORDS]
-    node = _NODE_NAME.search(str(error))
-    return RuntimeStoppedError(
-        words, over_sizes=_OVER_SIZES.search(words) is not None, node=None if node is None else node["name"]
-    )

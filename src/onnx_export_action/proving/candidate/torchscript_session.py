@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from onnx_export_action.graphs.torchscript_signature import read_signature
-from onnx_export_action.proving.candidate.session import stopped
+from onnx_export_action.proving.candidate.stopping import stopped
 
 
 @dataclass(frozen=True)

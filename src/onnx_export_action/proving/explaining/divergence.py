@@ -23,7 +23,8 @@ from onnx_export_action.configuring.configuration import onnx_config_for
 from onnx_export_action.loading.model import load_model
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.proving.arrays import Arrays
-from onnx_export_action.proving.candidate.session import Candidate, RuntimeStoppedError, open_session
+from onnx_export_action.proving.candidate.session import Candidate, open_session
+from onnx_export_action.proving.candidate.stopping import RuntimeStoppedError
 from onnx_export_action.proving.cases.grid import plan_cases
 from onnx_export_action.proving.cases.specs import CaseSpec
 from onnx_export_action.proving.explaining.diagnosis import File, with_other_padding
