@@ -17,6 +17,7 @@ from onnx_export_action.pipeline.states import Account, Site, TargetState
 from onnx_export_action.processes.workers import Work
 from onnx_export_action.proving.records import PADDING_COUNTS, CandidateFile, Explanation, WeightFindings
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.file_names import REPRODUCING_SCRIPT
 from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, Verdict
 
 _EXPLAIN = Work(
@@ -28,7 +29,6 @@ _EXPLAIN = Work(
 _PATIENCE_SECONDS = 180.0
 _MOST_FILES = 3
 _MOST_NAMES = 3
-_SCRIPT = "reproduce.py"
 
 
 def repro_folder_of(destination: Path) -> Path:
@@ -72,7 +72,7 @@ def _explained(site: Site, asked: CandidateFile, file: FileResult, folder: Path)
             found: Explanation = worker.answer(_PATIENCE_SECONDS)
         finally:
             worker.stop()
-            if (staging / stem / _SCRIPT).is_file():  # written last
+            if (staging / stem / REPRODUCING_SCRIPT).is_file():  # written last
                 install_artifact(staging, folder, [])
     return with_explanation(file, found, folder / stem)
 
@@ -115,5 +115,5 @@ def _weight_words(weights: WeightFindings) -> str | None:
 def _remove_earlier(folder: Path) -> None:
     """Only what this project made: a folder of folders with the script in each."""
     inside = list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
-    if inside and all((path / _SCRIPT).is_file() for path in inside):
+    if inside and all((path / REPRODUCING_SCRIPT).is_file() for path in inside):
         shutil.rmtree(folder, ignore_errors=True)

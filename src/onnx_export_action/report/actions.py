@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from onnx_export_action.report.escape import PROSE_LIMIT, Markdown, code, command
+from onnx_export_action.vocabulary.file_names import REPRODUCING_SCRIPT
 from onnx_export_action.vocabulary.results import Cause, Failure, FileResult, Stage, TargetResult
 from onnx_export_action.vocabulary.variants import VARIANTS
 
-_SCRIPT = "reproduce.py"
 _OF_STAGE = {
     Stage.PLAN: "correct what the message names, in `onnx-export.yaml` or in the model's `config.json`",
     Stage.LOAD: "make the model load with transformers alone, then export it again",
@@ -38,7 +38,7 @@ def action_for_file(result: TargetResult, file: FileResult) -> Markdown:
         kept = f"`high_precision: {{{variant.name}: auto}}`"
         return Markdown(f"keep in float32 what loses most, with {kept}, or take {variant.name} out of `variants`")
     if failure.repro is not None:
-        script = (PurePosixPath(failure.repro) / _SCRIPT).as_posix()
+        script = (PurePosixPath(failure.repro) / REPRODUCING_SCRIPT).as_posix()
         layer = failure.first_divergent_layer
         then = f"look at {code(layer, PROSE_LIMIT)} in the model's code" if layer else "follow what it prints"
         return Markdown(f"run {code(f'python -P {script}', PROSE_LIMIT)}, which shows it with numpy alone, then {then}")

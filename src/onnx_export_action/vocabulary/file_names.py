@@ -14,3 +14,6 @@ MAX_CONFIG_BYTES = 16 * 2**20
 
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
 """The limit of the safetensors library itself."""
+
+REPRODUCING_SCRIPT = "reproduce.py"
+"""In a folder beside the artifact folder: shows a wrong file again."""

@@ -47,6 +47,7 @@ from onnx_export_action.proving.records import (
 from onnx_export_action.proving.reference.work import parameters_at_work
 from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.file_names import REPRODUCING_SCRIPT
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.results import CaseResult, FileResult, LayerResult, Padding, Verdict
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
@@ -369,7 +370,7 @@ def _write_repro(folder: Path, failing: _Failing, inputs: Arrays, target: str) -
     found = failing.outputs_of_file(inputs)
     if found is not None:
         _save(folder / "onnx.npz", found)
-    (folder / "reproduce.py").write_text(_SCRIPT.format(target=target))
+    (folder / REPRODUCING_SCRIPT).write_text(_SCRIPT.format(target=target))
 
 
 def _save(path: Path, arrays: Arrays) -> None:
