@@ -84,7 +84,8 @@ class File:
         some_apart = bool((apart & valid if fits else apart).any())
         if some_apart or tolerance.rms is None or apart.size == 0:
             return some_apart
-        error = np.nan_to_num((second - first) * valid if fits else second - first)
+        with np.errstate(invalid="ignore"):  # the difference of two infinities
+            error = np.nan_to_num((second - first) * valid if fits else second - first)
         return float(np.sqrt(np.mean(np.square(error)))) > tolerance.rms
 
 

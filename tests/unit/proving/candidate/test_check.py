@@ -2,62 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from onnx import helper
 
-from onnx_export_action.proving.arrays import Array
 from onnx_export_action.proving.candidate.check import check_file
-from onnx_export_action.vocabulary.results import CaseProblem, Cause, FileResult, Verdict
-from tests.unit.proving.references import NO_TOLERANCE, HandMade, asked, save_graph, value
-
-WEIGHT = np.linspace(-1.0, 1.0, 12, dtype=np.float32).reshape(3, 4)
-SHAPE = [(2, 5), (1, 5), (3, 5), (2, 1), (2, 9)]
-VARIED = [None, "batch_size", "batch_size", "sequence_length", "sequence_length"]
-
-
-def _rows(shape: tuple[int, int]) -> Array:
-    random = np.random.default_rng(sum(shape))
-    return random.normal(size=(*shape, 3)).astype(np.float32)
-
-
-PRODUCT = HandMade(
-    model=lambda inputs: {"scores": inputs["states"] @ WEIGHT},
-    inputs={"states": {0: "batch_size", 1: "sequence_length"}},
-    outputs={"scores": {0: "batch_size", 1: "sequence_length"}},
-    cases={f"{shape}": ({"states": _rows(shape)}, varied) for shape, varied in zip(SHAPE, VARIED, strict=True)},
-)
-
-
-def _product(path: Path, weight: Array = WEIGHT, **more: object) -> Path:
-    node = helper.make_node("MatMul", ["states", "weight"], ["scores"], name="/layer/MatMul")
-    states, scores = value("states", ["batch", "length", 3]), value("scores", ["batch", "length", 4])
-    return save_graph(path, [node], [states], [scores], {"weight": weight})
-
-
-def _at_export_sizes(path: Path) -> Path:
-    """A graph in which the sizes of the export are fixed: the runtime stops at any other."""
-    nodes = [
-        helper.make_node("Reshape", ["states", "fixed"], ["flat"], name="/layer/Reshape"),
-        helper.make_node("MatMul", ["flat", "weight"], ["product"]),
-        helper.make_node("Reshape", ["product", "back"], ["scores"]),
-    ]
-    weights = {"fixed": np.array([10, 3]), "back": np.array([2, 5, 4]), "weight": WEIGHT}
-    states, scores = value("states", ["batch", "length", 3]), value("scores", ["batch", "length", 4])
-    return save_graph(path, nodes, [states], [scores], weights)
-
-
-def _never(path: Path) -> Path:
-    """A graph that stops at every input."""
-    nodes = [
-        helper.make_node("Reshape", ["states", "fixed"], ["flat"], name="/layer/Reshape"),
-        helper.make_node("MatMul", ["flat", "weight"], ["scores"]),
-    ]
-    weights = {"fixed": np.array([7, 11, 3]), "weight": WEIGHT}
-    states, scores = value("states", ["batch", "length", 3]), value("scores", ["batch", "length", 4])
-    return save_graph(path, nodes, [states], [scores], weights)
+from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances
+from onnx_export_action.vocabulary.results import CaseProblem, Cause, FileResult, ToleranceSource, Verdict
+from tests.unit.proving.candidate.graphs import PRODUCT, SHAPES, WEIGHT, at_export_sizes, divided, never, product
+from tests.unit.proving.references import NO_TOLERANCE, asked
 
 
 @pytest.fixture
@@ -66,29 +20,66 @@ def references(tmp_path: Path) -> Path:
     return tmp_path / "references"
 
 
-def check(path: Path, references: Path, **changes: object) -> FileResult:
-    return check_file(NO_TOLERANCE, asked(path, **changes), references).result
+def check(path: Path, references: Path, declared: Tolerances = NO_TOLERANCE, **changes: object) -> FileResult:
+    return check_file(declared, asked(path, **changes), references).result
 
 
 def test_a_right_file_passes_with_all_its_axes_proven(tmp_path: Path, references: Path) -> None:
-    result = check(_product(tmp_path / "model.onnx"), references, timed=True)
+    result = check(product(tmp_path / "model.onnx"), references, timed=True)
     assert result.verdict is Verdict.PASS
     assert result.failure is None
     assert {(axis.name, axis.proven) for axis in result.axes} == {("batch_size", True), ("sequence_length", True)}
-    assert [case.problem for case in result.cases] == [None] * len(SHAPE)
+    assert [case.problem for case in result.cases] == [None] * len(SHAPES)
     assert result.operators == {"MatMul": 1}
     assert [(one.name, one.shape) for one in result.inputs] == [("states", ["batch", "length", 3])]
     assert (result.call_ms or 0.0) > 0.0
 
 
-@pytest.mark.parametrize("make", [_at_export_sizes, _never])
-def test_a_file_that_stops_fails_and_is_not_timed(make: object, tmp_path: Path, references: Path) -> None:
-    """It is judged (so that another engine is tried), where a call for the time would end the check."""
-    result = check(make(tmp_path / "model.onnx"), references, timed=True)  # type: ignore[operator]
+@pytest.mark.parametrize(("make", "stops"), [(at_export_sizes, 4), (never, 5)])
+def test_a_file_that_stops_fails_and_is_not_timed(
+    make: Callable[[Path], Path], stops: int, tmp_path: Path, references: Path
+) -> None:
+    """It is judged, so that another engine is tried; a call for its time would end the check without a verdict."""
+    result = check(make(tmp_path / "model.onnx"), references, timed=True)
     assert result.verdict is Verdict.FAIL
     assert result.call_ms is None
     stopped = [case for case in result.cases if case.problem is CaseProblem.STOPPED_OVER_SIZES]
-    assert len(stopped) == (4 if make is _at_export_sizes else 5)
+    assert len(stopped) == stops
     assert all((case.message or "").startswith("ONNX Runtime stopped: ") for case in stopped)
     assert result.failure is not None
     assert result.failure.cause is Cause.AXIS
+
+
+def test_wrong_values_fail_and_are_timed(tmp_path: Path, references: Path) -> None:
+    result = check(product(tmp_path / "model.onnx", WEIGHT * 1.01), references, timed=True)
+    assert result.verdict is Verdict.FAIL
+    assert result.failure is not None
+    assert result.failure.cause is Cause.VALUES
+    assert {case.problem for case in result.cases} == {CaseProblem.VALUES}
+    assert not any(axis.proven for axis in result.axes)
+    assert result.call_ms is not None
+
+
+def test_numbers_that_are_not_finite_fail(tmp_path: Path, references: Path) -> None:
+    result = check(divided(tmp_path / "model.onnx"), references)
+    assert {case.problem for case in result.cases} == {CaseProblem.NOT_FINITE}
+
+
+def test_what_is_declared_widens_what_passes(tmp_path: Path, references: Path) -> None:
+    wide = Tolerances(of_variants={"fp32": {"scores": OutputTolerance(atol=1.0)}})
+    result = check(product(tmp_path / "model.onnx", WEIGHT * 1.01), references, wide)
+    assert result.verdict is Verdict.PASS
+    assert result.outputs[0].tolerance_source is ToleranceSource.DECLARED
+
+
+def test_a_file_that_the_runtime_does_not_load_is_an_error(tmp_path: Path, references: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    result = check(tmp_path / "model.onnx", references)
+    assert result.verdict is Verdict.ERROR
+    assert result.failure is not None
+    assert result.failure.cause is Cause.FILE
+
+
+def test_a_file_that_changed_is_an_error_and_no_case_is_run(tmp_path: Path, references: Path) -> None:
+    result = check(product(tmp_path / "model.onnx"), references, sha256="0" * 64)
+    assert (result.verdict, result.cases) == (Verdict.ERROR, [])
