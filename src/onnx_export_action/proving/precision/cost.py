@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from safetensors.numpy import load_file
@@ -27,6 +29,7 @@ from onnx_export_action.proving.records import (
     RANKING,
     CaseRecord,
     ComponentRecord,
+    OutputRecord,
     PrecisionCost,
 )
 from onnx_export_action.proving.reference.work import parameters_at_work
@@ -40,14 +43,30 @@ _WORK_OF_A_DRAW = 10**10  # parameters times numbers of the inputs: about a seco
 _OF_ONE_CASE = 4.0
 
 
+@dataclass(frozen=True)
+class Costs:
+    """By output, then by variant; ``notes`` say which variants could not be simulated, and why."""
+
+    of_outputs: dict[str, dict[str, PrecisionCost]]
+    notes: list[str]
+
+    def of(self, outputs: Mapping[str, OutputRecord]) -> dict[str, OutputRecord]:
+        """The records of a component's outputs with their costs."""
+        return {
+            name: msgspec.structs.replace(record, costs=self.of_outputs.get(name, {}))
+            for name, record in outputs.items()
+        }
+
+
 def measure_costs(
     model: torch.nn.Module, onnx_config: OnnxConfig, record: ComponentRecord, variants: Sequence[str], folder: Path
-) -> list[str]:
-    """Fill in the ``costs`` of the record's outputs; the notes say which variants could not be simulated, and why."""
+) -> Costs:
+    """What each of the variants costs each output of the component, on some of its cases."""
     module = FlatModel(model, onnx_config)
     cases = [_Case(record, case, folder) for case in _chosen(record.cases, parameters_at_work(model))]
     with Convolutions() as convolutions:
         cases[0].run(module)
+    costs: dict[str, dict[str, PrecisionCost]] = {name: {} for name in record.outputs}
     notes = []
     for variant in variants:
         draws = [{name: _Errors() for name in record.outputs} for _ in range(_DRAWS)]
@@ -61,11 +80,11 @@ def measure_costs(
             text = (str(error).strip().splitlines() or [""])[0][:200]
             notes.append(f"{record.name}: what {variant} costs is not known: {type(error).__name__}: {text}")
             continue
-        for name, output in record.outputs.items():
+        for name in record.outputs:
             cost = _cost_of([errors[name] for errors in draws])
             if cost is not None:
-                output.costs[variant] = cost
-    return notes
+                costs[name][variant] = cost
+    return Costs(costs, notes)
 
 
 def _chosen(cases: Sequence[CaseRecord], parameters: int) -> list[CaseRecord]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from safetensors.numpy import save_file
@@ -77,13 +78,16 @@ def make_reference(job: Job, folder: Path) -> Reference:
         record = component_reference(model, name, component, given, folder)
         notes += _reach_notes(name, component, record)
         if component.task == SPEECH:
-            record.pieces, record.blank = _pieces(model, job), _blank(model)
+            record = msgspec.structs.replace(record, pieces=_pieces(model, job), blank=_blank(model))
         if record.not_calibrated is not None:
             notes.append(f"tolerances of {name} are the default ones, not calibrated: {record.not_calibrated}")
         asked = [variant for variant in job.options.variants if not VARIANTS[variant].exact]
         if asked:
-            notes += measure_costs(model, component, record, asked, folder)
-        record.generates = can_generate(component) or (from_encoder and name == DECODER)
+            costs = measure_costs(model, component, record, asked, folder)
+            notes += costs.notes
+            record = msgspec.structs.replace(record, outputs=costs.of(record.outputs))
+        generates = can_generate(component) or (from_encoder and name == DECODER)
+        record = msgspec.structs.replace(record, generates=generates)
         write_record(record, folder, name)
         if record.generates:
             generation, note = (
@@ -113,11 +117,7 @@ def component_reference(
         ExportError: PyTorch itself does not run a case, or the model lacks an output.
     """
     module = FlatModel(model, onnx_config)
-    outputs = {
-        output: OutputRecord(axes=dict(axes), class_atol=_class_atol(onnx_config, output))
-        for output, axes in onnx_config.outputs.items()
-    }
-    statistics = {output: _Statistics() for output in outputs}
+    statistics = {output: _Statistics() for output in onnx_config.outputs}
     cases = []
     run = _run_where_choice_is_certain if onnx_config.CHOOSES_QUERIES else _run_as_given
     for number, (spec, given_inputs, texts) in enumerate(given):
@@ -126,14 +126,13 @@ def component_reference(
             if spec.left_out is not None and not _same_without(model, onnx_config, spec, inputs, results):
                 continue
         except ExportError:
-            if (
-                spec.is_extra
-            ):  # a row without a token, a length that positions do not reach, a token that means an image
+            if spec.is_extra:  # a length that positions do not reach, a token that means an image
                 continue
             raise
         for output, array in results.items():
-            valid = valid_positions(inputs, array, outputs[output].axes, onnx_config.inputs)
-            rows_differ = _batch_first(outputs[output].axes, onnx_config) and output not in onnx_config.CONSTANT_OUTPUTS
+            axes = onnx_config.outputs[output]
+            valid = valid_positions(inputs, array, axes, onnx_config.inputs)
+            rows_differ = _batch_first(axes, onnx_config) and output not in onnx_config.CONSTANT_OUTPUTS
             statistics[output].add(array, valid, batch_first=rows_differ)
         file = f"{name}.{number}.safetensors"
         _save(folder / file, inputs, results, ranking)
@@ -150,11 +149,17 @@ def component_reference(
                 texts=texts,
             )
         )
-    for output, record in outputs.items():
-        record.root_mean_square, record.spread = statistics[output].root_mean_square, statistics[output].spread
     calibration = calibrate(module, onnx_config, cases, folder)
-    for output, noise in calibration.noise.items():
-        outputs[output].noise = noise
+    outputs = {
+        output: OutputRecord(
+            axes=dict(axes),
+            class_atol=_class_atol(onnx_config, output),
+            root_mean_square=statistics[output].root_mean_square,
+            spread=statistics[output].spread,
+            noise=calibration.noise.get(output),
+        )
+        for output, axes in onnx_config.outputs.items()
+    }
     return ComponentRecord(
         name=name,
         task=onnx_config.task,
