@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 import pytest
 
 from onnx_export_action.proving.measures.quality import (
-    Measure,
     demands,
     element_tolerance,
-    shortfall,
     token_tolerance,
 )
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import OutputRecord, PrecisionCost
 from onnx_export_action.vocabulary.options import OutputTolerance
-from onnx_export_action.vocabulary.results import OutputResult, QualityResult, ToleranceSource
+from onnx_export_action.vocabulary.results import ToleranceSource
 from onnx_export_action.vocabulary.variants import VARIANTS
 
 NOTHING = OutputTolerance()
@@ -70,27 +66,3 @@ def test_levels_that_compute_the_same_are_held_to_the_tolerance_of_fp32() -> Non
     assert element_tolerance("O2", NOTHING, EXACT, OUTPUT) == EXACT
     declared = element_tolerance("O2", OutputTolerance(atol=0.5), EXACT, OUTPUT)
     assert (declared.atol, declared.rtol, declared.source) == (0.5, EXACT.rtol, ToleranceSource.DECLARED)
-
-
-WANTED = QualityResult(min_sqnr_db=20.0, min_cosine=0.9, min_agreement=0.8, source=ToleranceSource.CALIBRATED)
-KEPT = OutputResult(name="x", atol=1, rtol=0, sqnr_db=21.0, cosine=0.95, argmax_agreement=0.9, quality=WANTED)
-
-
-@pytest.mark.parametrize(
-    ("changes", "measure"),
-    [
-        ({}, None),
-        ({"quality": None}, None),
-        ({"sqnr_db": None, "cosine": None, "argmax_agreement": None}, None),
-        ({"sqnr_db": 19.9}, Measure.SQNR_DB),
-        ({"cosine": 0.899}, Measure.COSINE),
-        ({"argmax_agreement": 0.79}, Measure.AGREEMENT),
-        ({"sqnr_db": 1.0, "cosine": 0.1}, Measure.SQNR_DB),
-    ],
-)
-def test_the_first_demand_that_is_not_met(changes: dict[str, object], measure: Measure | None) -> None:
-    found = shortfall(msgspec.structs.replace(KEPT, **changes))
-    assert (found.measure if found is not None else None) is measure
-    if found is not None:
-        assert found.found < found.wanted
-        assert math.isfinite(found.found)
