@@ -122,7 +122,12 @@ ROOMS = (
         "from a model in memory to ONNX files; the engines behind one small interface",
         ("loading", "configuring", "traceable", "graphs", "project", "onnx_config", "vocabulary"),
         light=False,
-        light_modules=("exporting.companions", "exporting.companions.transformers_js"),
+        light_modules=(
+            "exporting.companions",
+            "exporting.companions.facts",
+            "exporting.companions.onnxruntime_genai",
+            "exporting.companions.transformers_js",
+        ),
     ),
     Room(
         "loading",

@@ -19,6 +19,7 @@ import msgspec
 
 from onnx_export_action.configuring.configuration import configuration_notes, onnx_config_for
 from onnx_export_action.exporting.companions.copied import copy_companions
+from onnx_export_action.exporting.companions.facts import decoder_facts
 from onnx_export_action.exporting.engines import Recorded, Recording, record
 from onnx_export_action.exporting.engines.graph import GraphRecording
 from onnx_export_action.graphs.merging import merge_decoders
@@ -30,7 +31,7 @@ from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError, disk_hint, load_error
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
-from onnx_export_action.vocabulary.outcomes import ExportOutcome
+from onnx_export_action.vocabulary.outcomes import DecoderFacts, ExportOutcome
 from onnx_export_action.vocabulary.results import Stage
 from onnx_export_action.vocabulary.versions import installed_packages
 
@@ -59,8 +60,14 @@ def export_target(job: Job, folder: Path, engine: Engine) -> ExportOutcome:
         packages=installed_packages(),
         timings={**_import_seconds(), **timings},
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        decoder=_decoder_facts(loaded, onnx_config),
         notes=[*loaded.notes, *configuration_notes(job, onnx_config), *(note for file in files for note in file.notes)],
     )
+
+
+def _decoder_facts(loaded: LoadedModel, onnx_config: OnnxConfig) -> DecoderFacts | None:
+    generates = onnx_config.use_past and onnx_config.task == "text-generation"
+    return decoder_facts(loaded.model.config) if generates else None
 
 
 @dataclass(frozen=True)

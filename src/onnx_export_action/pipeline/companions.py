@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
+from onnx_export_action.exporting.companions.onnxruntime_genai import GENAI_CONFIG, genai_config
 from onnx_export_action.exporting.companions.transformers_js import with_transformers_js_config
-from onnx_export_action.pipeline.states import Site, TargetState
+from onnx_export_action.pipeline.states import Account, Site, TargetState
 from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.vocabulary.engines import Engine
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.file_names import CONFIG_NAME, GENERATION_CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import FileRecord, OnnxFileRecord
 from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import Verdict
@@ -29,7 +30,9 @@ def with_companions(site: Site, staging: Path, state: TargetState) -> TargetStat
     options = site.job.options
     if state.outcome is None or options.flat_layout or options.engine == Engine.TORCHSCRIPT:  # no client looks there
         return state
-    return replace(state, outcome=_with_config(staging, state.outcome, _usable(state, state.outcome)))
+    files = _usable(state, state.outcome)
+    told = replace(state, outcome=_with_config(staging, state.outcome, files))
+    return told if state.outcome.decoder is None else _with_genai_config(staging, told, files)
 
 
 def _usable(state: TargetState, outcome: ExportOutcome) -> list[OnnxFileRecord]:
@@ -45,6 +48,24 @@ def _with_config(staging: Path, outcome: ExportOutcome, files: list[OnnxFileReco
     config = json.loads(path.read_bytes())
     told = with_transformers_js_config(config, files)
     return outcome if told == config else _with_file(staging, outcome, CONFIG_NAME, told)
+
+
+def _with_genai_config(staging: Path, state: TargetState, files: list[OnnxFileRecord]) -> TargetState:
+    outcome = state.outcome
+    assert outcome is not None
+    assert outcome.decoder is not None
+    config = genai_config(outcome.decoder, _generation_config(staging, outcome), files)
+    if config is None:
+        note = f"no {GENAI_CONFIG}: onnxruntime-genai cannot feed this decoder, or no number of positions is known"
+        return state.told(Account(notes=(note,)))
+    return replace(state, outcome=_with_file(staging, outcome, GENAI_CONFIG, config))
+
+
+def _generation_config(staging: Path, outcome: ExportOutcome) -> dict[str, Any]:
+    if not any(record.path == GENERATION_CONFIG_NAME for record in outcome.companions):
+        return {}
+    read = json.loads((staging / GENERATION_CONFIG_NAME).read_bytes())
+    return read if isinstance(read, dict) else {}
 
 
 def _with_file(staging: Path, outcome: ExportOutcome, name: str, content: dict[str, Any]) -> ExportOutcome:

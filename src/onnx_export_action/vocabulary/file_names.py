@@ -6,6 +6,9 @@ SETTINGS_NAME = "onnx-export.yaml"
 CONFIG_NAME = "config.json"
 """The configuration of a model."""
 
+GENERATION_CONFIG_NAME = "generation_config.json"
+"""How a model generates: token ids, and the defaults of a search."""
+
 ADAPTER_CONFIG_NAME = "adapter_config.json"
 """The configuration of an adapter of peft, which names the model that it belongs to."""
 
