@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_export_action.proving.candidate.session import Candidate, RuntimeStoppedError, open_session
+from onnx_export_action.proving.candidate.session import Candidate, open_session
+from onnx_export_action.proving.candidate.stopping import RuntimeStoppedError
 from onnx_export_action.proving.records import ComponentRecord
 from tests.unit.proving.candidate.graphs import PRODUCT, WEIGHT, at_export_sizes, product, rows
 from tests.unit.proving.references import save_graph, value
