@@ -8,7 +8,7 @@ CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: setup demo test lint lint-workflows image-test faults publish-storm clients variants attack format bench catalogue \
-	sample no-false-alarm clean
+	sample no-false-alarm versions clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,10 @@ publish-storm: $(STAMP)
 # Builds the image with buildah (as root, without a Docker engine) and runs the action in it as a runner would.
 image-test: $(STAMP)
 	$(BIN)/python -m tests.image
+
+# Exports with older and newer versions of the packages, and writes docs/versions.md. Takes an hour.
+versions: $(STAMP)
+	$(BIN)/python -m tests.versions $(ARGUMENTS)
 
 # The clients of docs/clients.md in environments of their own; needs Node.js. Takes a quarter of an hour.
 clients: $(STAMP) .clients/installed

@@ -128,10 +128,11 @@ def reason_of(result: TargetResult) -> str | None:
 
 
 def main() -> None:
-    """Answer pairs until there are no more; the argument, if there is one, is the seed."""
+    """Answer pairs until there are no more; the arguments, if there are any, are the seed and the engine."""
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    engine = Engine(sys.argv[2]) if len(sys.argv) > 2 else Engine.AUTO
     for line in sys.stdin.buffer:
-        outcome = prove(msgspec.json.decode(line, type=Pair), seed=seed)
+        outcome = prove(msgspec.json.decode(line, type=Pair), seed=seed, engine=engine)
         sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
         sys.stdout.buffer.flush()
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 NEEDED: Mapping[str, str] = {
-    "torch": ">=2.9",
-    "transformers": ">=5.0,<6",
+    "torch": ">=2.13",
+    "transformers": ">=5.15,<6",
     "onnx": ">=1.17",
     "onnxruntime": ">=1.20",
 }
@@ -29,7 +29,7 @@ def installed_packages() -> dict[str, str]:
 
 
 def missing_packages() -> list[str]:
-    """What every export needs and this environment does not have, in words: ``torch``, ``transformers>=5.0,<6``."""
+    """What every export needs and this environment does not have, in words: ``torch``, ``transformers>=5.15,<6``."""
     return list(_missing())
 
 

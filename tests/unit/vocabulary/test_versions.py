@@ -22,12 +22,13 @@ def test_the_project_asks_for_the_versions_that_the_code_supports() -> None:
 @pytest.mark.parametrize(
     ("installed", "missing"),
     [
-        ({"transformers": "4.57.3"}, ["transformers>=5.0,<6 (it is 4.57.3)"]),
-        ({"transformers": "6.0.0.dev0"}, ["transformers>=5.0,<6 (it is 6.0.0.dev0)"]),
-        ({"torch": "2.9.0+cpu", "transformers": "5.0.0rc1"}, []),
-        ({"torch": "2.8.1"}, ["torch>=2.9 (it is 2.8.1)"]),
+        ({"transformers": "4.57.3"}, ["transformers>=5.15,<6 (it is 4.57.3)"]),
+        ({"transformers": "6.0.0.dev0"}, ["transformers>=5.15,<6 (it is 6.0.0.dev0)"]),
+        ({"torch": "2.13.0+cpu", "transformers": "5.15.0rc1"}, []),
+        ({"transformers": "5.14.1"}, ["transformers>=5.15,<6 (it is 5.14.1)"]),
+        ({"torch": "2.12.1"}, ["torch>=2.13 (it is 2.12.1)"]),
         ({"onnxruntime": None, "onnx": "1.16.2"}, ["onnx>=1.17 (it is 1.16.2)", "onnxruntime"]),
-        ({"torch": "2.10"}, []),
+        ({"torch": "2.20"}, []),
     ],
 )
 def test_what_is_missing_is_said_in_words(

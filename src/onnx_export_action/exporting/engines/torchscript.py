@@ -49,7 +49,8 @@ class ProgramRecording:
         for node in graph.findAllNodes("prim::GetAttr"):
             owner = names.get(node.inputsAt(0).debugName(), "")
             names[node.output().debugName()] = f"{owner}.{node.s('name')}".removeprefix(".")
-        return {name.removeprefix("model.") for name in names.values()}
+        tensors = {name for name, _ in (*self.program.named_parameters(), *self.program.named_buffers())}
+        return {name.removeprefix("model.") for name in tensors.intersection(names.values())}
 
     def write(
         self,
