@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test lint lint-workflows image-test faults publish-storm clients variants attack format bench catalogue \
+.PHONY: setup browser-test demo test lint lint-workflows image-test faults publish-storm clients variants attack format bench catalogue \
 	sample no-false-alarm versions clean
 
 setup: $(STAMP)
@@ -52,6 +52,15 @@ lint-workflows: .lint/installed
 # 1,000 publishes to local Hubs with faults, killed processes and unproven files: takes a quarter of an hour.
 publish-storm: $(STAMP)
 	PUBLISH_STORM=1000 $(BIN)/python -m pytest -q -s tests/integration/test_publish.py -k storm
+
+# The HTML report in headless Chromium, which is the system's: apt-get install chromium, or CHROMIUM=/path/to/chrome.
+browser-test: .browser/installed
+	.browser/bin/python -m pytest -q -p no:cacheprovider tests/browser
+
+.browser/installed: Makefile pyproject.toml
+	$(PYTHON) -m venv .browser
+	.browser/bin/python -m pip --disable-pip-version-check install --quiet --editable . hypothesis playwright==1.65.2 pytest
+	touch $@
 
 # Builds the image with buildah (as root, without a Docker engine) and runs the action in it as a runner would.
 image-test: $(STAMP)
@@ -108,4 +117,4 @@ no-false-alarm: $(STAMP)
 	$(BIN)/python -m tests.architectures.no_false_alarm $(ARGUMENTS)
 
 clean:
-	rm -rf $(VENV) .lint .clients .image .bench .catalogue examples/demo/artifacts examples/demo/models/minilm
+	rm -rf $(VENV) .browser .lint .clients .image .bench .catalogue examples/demo/artifacts examples/demo/models/minilm

@@ -40,8 +40,9 @@ def action_for_file(result: TargetResult, file: FileResult) -> Markdown:
     if failure.repro is not None:
         script = (PurePosixPath(failure.repro) / REPRODUCING_SCRIPT).as_posix()
         layer = failure.first_divergent_layer
+        shown = f"run {code(f'python -P {script}', PROSE_LIMIT)}, which shows it with numpy and ONNX Runtime alone"
         then = f"look at {code(layer, PROSE_LIMIT)} in the model's code" if layer else "follow what it prints"
-        return Markdown(f"run {code(f'python -P {script}', PROSE_LIMIT)}, which shows it with numpy alone, then {then}")
+        return Markdown(f"{shown}, then {then}")
     if failure.cause is Cause.AXIS:
         return Markdown("set `engine: torch-export` for the target, or declare the axis with its one size in `inputs`")
     return _again(result, "set `engine: torch-export` for the target and export it again")

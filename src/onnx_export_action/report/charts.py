@@ -1,192 +1,186 @@
-"""Charts of the HTML report, as SVG in which text and lines take the page's colours.
+"""Charts as small SVG pieces that scale with the page: bars in the cells of tables, a curve, and a field of points.
 
-Every word in them may be a stranger's. It is made visible (:mod:`.escape`), matplotlib is told not to read formulas in
-it, and escapes it as XML.
+Of bars the text stays outside, in HTML, so that it keeps its size at any width. Every mark has a title with its values.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from markupsafe import Markup
+
+from onnx_export_action.report import figures
 from onnx_export_action.report.escape import visible
-from onnx_export_action.vocabulary.errors import plan_error
-from onnx_export_action.vocabulary.results import CaseResult, LayerResult, OutputResult
+from onnx_export_action.vocabulary.results import LayerResult
 
-_LABEL, _CASE_LABEL = 60, 80
-_MOST_CASES = 60
-_MOST_OUTPUTS = 16
 _LEAST_MARGIN, _MOST_MARGIN = 1e-3, 1e3
-_LEAST_ERROR = 1e-9
-_ROW_INCHES = 0.22
-_MANY = 1000
-"""Bars that differ by more stand on a logarithmic scale."""
-
-# Readable on white and on black; the rest is drawn in the page's own colour.
-_BLUE, _ORANGE, _RED = "#3b82c4", "#d9822b", "#d64545"
-_GREY = "#888888"
-_SETTINGS = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 9.0,
-    "font.family": "sans-serif",
-    "text.color": _GREY,
-    "axes.edgecolor": _GREY,
-    "axes.labelcolor": _GREY,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _GREY,
-    "ytick.color": _GREY,
-    "figure.constrained_layout.use": True,
-}
+_LEAST_ERROR, _MOST_ERROR = 1e-8, 10.0
+_MOST_LAYERS = 400
+_LABEL = 60
+_NEAR_MISS = 0.5
+_MOST_LEVELS = 5
+_MOST_VALUE = 1e9
+_LINE = 10
+_WIDTH, _HEIGHT = 360, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 34
 
 
-def error_histogram(output: OutputResult, number: int) -> str:
-    """How many errors of one output lie in each power of ten, with the absolute tolerance."""
-    plt = _pyplot()
-    with plt.rc_context(_settings()):
-        figure, axes = plt.subplots(figsize=(6, 2))
-        counts = output.error_decades
-        total = max(sum(counts), 1)
-        places = range(-13, -13 + len(counts))
-        axes.bar(places, [100 * count / total for count in counts], width=0.9, align="edge", color=_BLUE)
-        if 0 < output.atol < math.inf:
-            axes.axvline(math.log10(output.atol), color=_RED, linewidth=1.5)
-        axes.set_xticks(range(-12, -13 + len(counts), 3), [f"1e{power}" for power in range(-12, -13 + len(counts), 3)])
-        axes.set_xlabel("absolute error; the line is atol")
-        axes.set_ylabel("% of values")
-        axes.set_title(visible(output.name, _LABEL), loc="left")
-        return _svg(figure, f"histogram {number}")
+@dataclass(frozen=True)
+class Point:
+    """A variant by its size and quality: ``x`` in MB, ``y`` in decibels; ``needed`` decibels would be enough."""
+
+    name: str
+    x: float
+    y: float
+    needed: float | None
+    passed: bool
 
 
-def margin_map(cases: Sequence[CaseResult], number: int) -> str:
-    """The margin of every output in every case, by colour: what is above 1 fails."""
-    plt = _pyplot()
-    shown = list(cases[:_MOST_CASES])
-    names = list(dict.fromkeys(output.name for case in shown for output in case.outputs))[:_MOST_OUTPUTS]
-    margins = {(row, output.name): output.margin for row, case in enumerate(shown) for output in case.outputs}
-    grid = [[_logarithm(margins.get((row, name))) for name in names] for row in range(len(shown))]
-    if not names:
-        names, grid = ["worst output"], [[_logarithm(case.margin)] for case in shown]
-    with plt.rc_context(_settings()):
-        figure, axes = plt.subplots(figsize=(6.0 + 0.35 * len(names), 2.2 + _ROW_INCHES * len(shown)))
-        low, high = math.log10(_LEAST_MARGIN), math.log10(_MOST_MARGIN)
-        mesh = axes.pcolormesh(grid, cmap="RdBu_r", vmin=low, vmax=high, edgecolors=_GREY, linewidth=0.3)
-        mesh.set_rasterized(False)
-        axes.invert_yaxis()
-        axes.set_yticks([row + 0.5 for row in range(len(shown))], [_case_label(case) for case in shown])
-        axes.set_xticks(
-            [column + 0.5 for column in range(len(names))],
-            [visible(name, _LABEL // 2) for name in names],
-            rotation=40,
-            ha="right",
-        )
-        bar = figure.colorbar(mesh, ax=axes, ticks=[low, 0, high])
-        bar.solids.set_rasterized(False)
-        bar.ax.set_yticklabels([f"≤ {_LEAST_MARGIN:g}", "1: allowed", f"≥ {_MOST_MARGIN:g}"])
-        return _svg(figure, f"map {number}")
+def margin_bar(margin: float) -> Markup:
+    """The part of the tolerance that was used, by powers of ten, with a line at 1 where a pass ends."""
+    words = f"{figures.ratio(margin)} of the tolerance" if math.isfinite(margin) else "beyond any tolerance"
+    level = "bad" if not margin <= 1 else "near" if margin > _NEAR_MISS else "good"
+    return _bar(_place(margin), level, words, mark=_place(1.0))
 
 
-def layer_curve(layers: Sequence[LayerResult], first: str | None, number: int) -> str:
+def share_bar(share: float, words: str) -> Markup:
+    """A share of what is usual, which is at four fifths of the width."""
+    return _bar(min(max(share, 0.0), 1.25) * 80, "plain", words, mark=80.0)
+
+
+def _place(margin: float) -> float:
+    """Where a margin ends, from 0 to 100; one that is no number is the worst."""
+    if math.isnan(margin):
+        return 100.0
+    low, high = math.log10(_LEAST_MARGIN), math.log10(_MOST_MARGIN)
+    return 100 * (math.log10(min(max(margin, _LEAST_MARGIN), _MOST_MARGIN)) - low) / (high - low)
+
+
+def _bar(length: float, level: str, words: str, *, mark: float) -> Markup:
+    return Markup(
+        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{0}">'
+        "<title>{0}</title>"
+        '<rect class="track" width="100" height="10"/><rect class="{1}" width="{2:.1f}" height="10"/>'
+        '<line class="mark" x1="{3:.1f}" x2="{3:.1f}" y2="10"/></svg>'
+    ).format(words, level, max(length, 1.0), mark)
+
+
+def layer_curve(layers: Sequence[LayerResult], first: str | None) -> Markup:
     """The error of every layer in the order of execution; the first that differs is marked."""
-    plt = _pyplot()
-    errors = [_clipped(layer.error) for layer in layers]
-    with plt.rc_context(_settings()):
-        figure, axes = plt.subplots(figsize=(9, 3))
-        axes.semilogy(range(len(errors)), errors, marker=".", markersize=4, linewidth=1, color=_BLUE)
-        place = next((place for place, layer in enumerate(layers) if layer.name == first), None)
-        if place is not None:
-            axes.axvline(place, color=_RED, linewidth=1.5)
-            left = place < len(errors) / 2
-            axes.annotate(
-                visible(layers[place].name, _LABEL),
-                (place, max(errors)),
-                xytext=(5 if left else -5, 0),
-                textcoords="offset points",
-                ha="left" if left else "right",
-                color=_RED,
-            )
-        powers = range(round(math.log10(_LEAST_ERROR)), 2, 2)
-        axes.set_yticks([10.0**power for power in powers], [f"1e{power}" for power in powers])
-        axes.minorticks_off()
-        axes.set_xlabel("layers, in the order in which they end")
-        axes.set_ylabel("relative error")
-        return _svg(figure, f"layers {number}")
+    shown = layers[:_MOST_LAYERS]
+    step = (_WIDTH - _LEFT - _RIGHT) / max(len(shown) - 1, 1)
+    places = [(_LEFT + number * step, _error_place(layer.error)) for number, layer in enumerate(shown)]
+    marked = next((number for number, layer in enumerate(shown) if layer.name == first), None)
+    parts = [*_error_axis(), Markup('<polyline class="curve" points="{}"/>').format(_points(places))]
+    if marked is not None:
+        parts.append(_first(places[marked][0], shown[marked].name))
+    for (x, y), layer in zip(places, shown, strict=True):
+        title = f"{visible(layer.name, _LABEL)}: {figures.error(layer.error)}"
+        parts.append(Markup('<circle cx="{:.1f}" cy="{:.1f}" r="2.5"><title>{}</title></circle>').format(x, y, title))
+    label = f"relative error of {len(shown)} layers, in the order in which they end"
+    return _chart(parts, label)
 
 
-def side_by_side(labels: Sequence[str], base: Sequence[float | None], head: Sequence[float | None], what: str) -> str:
-    """One bar a file, and one beside it for the base where there is one."""
-    plt = _pyplot()
-    with plt.rc_context(_settings()):
-        figure, axes = plt.subplots(figsize=(7, 0.8 + 0.45 * len(labels)))
-        places = range(len(labels))
-        axes.barh([p - 0.2 for p in places], [_finite(x) for x in head], height=0.38, color=_BLUE, label="now")
-        if any(value is not None for value in base):
-            axes.barh([p + 0.2 for p in places], [_finite(x) for x in base], height=0.38, color=_ORANGE, label="base")
-            axes.legend(frameon=False)
-        axes.set_yticks(list(places), [visible(label, _LABEL) for label in labels])
-        axes.invert_yaxis()
-        axes.set_xlabel(what)
-        largest = max((_finite(value) for value in (*head, *base)), default=0.0)
-        if largest > _MANY * max(min(_finite(value) for value in head), _LEAST_MARGIN):
-            axes.set_xscale("symlog", linthresh=1.0)
-            powers = range(max(1, round(math.log10(largest)) + 1))
-            axes.set_xticks([0.0, *(10.0**power for power in powers)], ["0", *(f"1e{power}" for power in powers)])
-        return _svg(figure, f"bars {what}")
+def _error_place(error: float | None) -> float:
+    bounded = _MOST_ERROR if error is None or math.isnan(error) else min(max(error, _LEAST_ERROR), _MOST_ERROR)
+    low, high = math.log10(_LEAST_ERROR), math.log10(_MOST_ERROR)
+    return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (high - math.log10(bounded)) / (high - low)
 
 
-def _pyplot() -> Any:
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise plan_error("the HTML report needs matplotlib", "pip install 'onnx-export-action[html]'") from error
-    mpl.use("svg")
-    import matplotlib.pyplot as plt
-
-    return plt
+def _error_axis() -> Iterator[Markup]:
+    for power in (0, -2, -4, -6, -8):
+        yield _level(_error_place(10.0**power), f"1e{power}")
 
 
-def _settings() -> dict[str, Any]:
-    """All settings: matplotlib reads a file ``matplotlibrc`` of the working folder, which may be anyone's."""
-    import matplotlib as mpl
-
-    return {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | _SETTINGS
-
-
-def _case_label(case: CaseResult) -> str:
-    axes = [f"{name} {size}" for name, size in case.shape.items() if "+" not in name]
-    shape = ", ".join(axes[:3])
-    return visible(f"{shape} ({case.mask})", _CASE_LABEL)
+def _first(x: float, name: str) -> Markup:
+    anchor = "start" if x < _WIDTH / 2 else "end"
+    return Markup(
+        '<line class="first" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>'
+        '<text class="first" x="{3:.1f}" y="{4}" text-anchor="{5}">{6}</text>'
+    ).format(x, _TOP, _HEIGHT - _BOTTOM, x + (4 if anchor == "start" else -4), _TOP + 8, anchor, _end_of(name))
 
 
-def _logarithm(margin: float | None) -> float:
-    """Of a margin within the map's range; one that is no number, as where shapes differ, is the worst."""
-    if margin is None or math.isnan(margin):
-        return math.log10(_MOST_MARGIN)
-    return math.log10(min(max(margin, _LEAST_MARGIN), _MOST_MARGIN))
+def _end_of(name: str) -> str:
+    """The end of a layer's path, which tells it from others, as far as there is room for it."""
+    shown = visible(name, _LABEL)
+    return shown if len(shown) <= 28 else f"…{shown[-27:]}"  # noqa: PLR2004 - what fits half of the width
 
 
-def _clipped(error: float | None) -> float:
-    return 10.0 if error is None or math.isnan(error) else min(max(error, _LEAST_ERROR), 10.0)
+def quality_field(points: Sequence[Point]) -> Markup:
+    """Size beside quality: smaller is further left, better is higher; a line below a point ends at what is needed."""
+    widest, highest = (1.1 * max(map(_drawable, values)) for values in zip(*((p.x, p.y) for p in points), strict=True))
+    parts = [_level(_quality_place(level, highest), f"{level:g} dB") for level in _round_levels(highest)]
+    parts += [_size_mark(_size_place(level, widest), f"{level:g}") for level in _round_levels(widest)]
+    free = -math.inf  # where the next label has room, from the top down
+    for point in sorted(points, key=lambda point: -_drawable(point.y)):
+        x, y = _size_place(point.x, widest), _quality_place(point.y, highest)
+        free = max(y + 3, free)
+        parts.append(_dot(point, x, y, _quality_place(point.needed, highest), label=free))
+        free += _LINE
+    return _chart(parts, "size in MB, beside decibels of signal over noise")
 
 
-def _finite(value: float | None) -> float:
-    return value if value is not None and math.isfinite(value) else 0.0
+def _dot(point: Point, x: float, y: float, needed: float, *, label: float) -> Markup:
+    words = f"{visible(point.name, _LABEL)}: {point.x:.3g} MB, {point.y:.3g} dB"
+    if point.needed is not None:
+        words += f", {point.needed:.3g} dB needed"
+    left = x < _WIDTH * 0.75
+    return Markup(
+        '<line class="need" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>'
+        '<circle class="{3}" cx="{0:.1f}" cy="{1:.1f}" r="4"><title>{4}</title></circle>'
+        '<text x="{5:.1f}" y="{6:.1f}" text-anchor="{7}">{8}</text>'
+    ).format(
+        *(x, y, needed if point.needed is not None else y, "good" if point.passed else "bad", words),
+        *(x + 7 if left else x - 7, label, "start" if left else "end", visible(point.name, 12)),
+    )
 
 
-def _svg(figure: Any, salt: str) -> str:
-    """The figure as an element to stand in a page; ids of one chart differ from those of another."""
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
+def _drawable(value: float) -> float:
+    """A value of a result file as one that has a place: none below zero, none without end."""
+    return min(max(value, 0.0), _MOST_VALUE) if not math.isnan(value) else 0.0
 
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": salt}):
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    plt.close(figure)
-    text = buffer.getvalue()
-    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return text[text.index("<svg") :]
+
+def _size_place(size: float, widest: float) -> float:
+    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * _drawable(size) / max(widest, 1e-9)
+
+
+def _size_mark(x: float, words: str) -> Markup:
+    return Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+        x, _HEIGHT - _BOTTOM + 12, words
+    )
+
+
+def _quality_place(decibels: float | None, highest: float) -> float:
+    share = min(_drawable(decibels or 0.0), highest) / max(highest, 1e-9)
+    return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - share)
+
+
+def _round_levels(most: float) -> list[float]:
+    """Up to six round numbers from zero on."""
+    if not 0 < most < math.inf:
+        return [0.0]
+    power = 10.0 ** math.floor(math.log10(most))
+    step = next(step for step in (power / 5, power / 2, power, power * 2) if most / step <= _MOST_LEVELS)
+    return [step * number for number in range(int(most // step) + 1)]
+
+
+def _level(y: float, words: str) -> Markup:
+    return Markup(
+        '<line class="grid" x1="{0}" x2="{1}" y1="{2:.1f}" y2="{2:.1f}"/>'
+        '<text class="axis" x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>'
+    ).format(_LEFT, _WIDTH - _RIGHT, y, _LEFT - 5, y + 3, words)
+
+
+def _points(places: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def _chart(parts: Sequence[Markup], label: str) -> Markup:
+    under = Markup('<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>').format(
+        (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, label
+    )
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        _WIDTH, _HEIGHT, label, Markup("").join([*parts, under])
+    )

@@ -65,7 +65,7 @@ def row_of(cells: Cells) -> Markdown:
 def file_rows(result: TargetResult) -> Iterator[Cells]:
     """One row per file; a target without a file still has its row. The time is the target's, on its first row."""
     target, task = code(result.target), code(result.model.task) if result.model.task else figures.NOTHING
-    duration = figures.seconds(_duration(result))
+    duration = figures.seconds(duration_of(result))
     if not result.files or target_state(result) > max(map(file_state, result.files)):
         nothing = [figures.NOTHING] * 5
         yield target_state(result).icon, target, figures.NOTHING, task, *nothing, duration
@@ -80,7 +80,7 @@ def file_rows(result: TargetResult) -> Iterator[Cells]:
             code(file.engine),
             figures.NOTHING if worst is None else Markdown(f"{figures.error(worst.max_abs)} {code(worst.name)}"),
             figures.NOTHING if worst is None else margin_of(worst),
-            _agreement(file.outputs),
+            agreement_of(file.outputs),
             figures.megabytes(file.bytes),
             duration,
         )
@@ -93,12 +93,12 @@ def margin_of(output: OutputResult) -> Markdown:
     return figures.NOTHING if margin < 0 else figures.margin(margin)
 
 
-def _duration(result: TargetResult) -> float | None:
+def duration_of(result: TargetResult) -> float | None:
     """Seconds in all: the measured total, else the sum of the steps."""
     return result.timings.get("total", sum(result.timings.values())) if result.timings else None
 
 
-def _agreement(outputs: Sequence[OutputResult]) -> Markdown:
+def agreement_of(outputs: Sequence[OutputResult]) -> Markdown:
     """The lowest share of equal largest values over the outputs that have one, else the lowest cosine similarity."""
     shares = [output.argmax_agreement for output in outputs if output.argmax_agreement is not None]
     cosines = [output.cosine for output in outputs if output.cosine is not None]

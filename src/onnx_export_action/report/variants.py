@@ -36,7 +36,7 @@ def variant_rows(result: TargetResult) -> Iterator[Cells]:
 
 def _row(target: str, file: FileResult, exact: FileResult | None) -> Cells:
     generation = file.generation
-    output = _nearest_to_its_demand(file.outputs)
+    output = nearest_to_its_demand(file.outputs)
     quality = None if output is None else output.quality
     return (
         file_state(file).icon,
@@ -68,7 +68,7 @@ def _beside(shown: Markdown, value: float, exact: float | None) -> Markdown:
     return Markdown(f"{shown} (×{figures.ratio(value / exact)})")
 
 
-def _nearest_to_its_demand(outputs: Sequence[OutputResult]) -> OutputResult | None:
+def nearest_to_its_demand(outputs: Sequence[OutputResult]) -> OutputResult | None:
     """The output that misses a demand, else the one that comes nearest to its own: a row shows it and no other."""
     return min(outputs, key=_room, default=None)
 
