@@ -10,9 +10,12 @@ from onnx_export_action.configuring.user_class import user_onnx_config
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.inferred import InferredOnnxConfig
 from onnx_export_action.onnx_config.registry import TasksManager
+from onnx_export_action.onnx_config.tasks import missing_modalities
 from onnx_export_action.project.other_libraries import SENTENCE_CLIP, SENTENCE_MODEL
 from onnx_export_action.project.sentence_modules import read_sentence_modules
+from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.results import Stage
 
 INFERRED_NOTE = (
     "the configuration was inferred from runs of the model: its type has no configuration class; "
@@ -24,9 +27,27 @@ def onnx_config_for(model: Any, job: Job) -> OnnxConfig:
     """The configuration of a loaded model for the job's task.
 
     Raises:
-        ExportError: the model type is not registered for the task, no call of the model was found that runs, or what
-            the target declares does not fit the model.
+        ExportError: the model type is not registered for the task, no call of the model was found that runs, what the
+            target declares does not fit the model, or no file would take what the task is about.
     """
+    onnx_config = _found(model, job)
+    _require_inputs_of_task(onnx_config, job)
+    return onnx_config
+
+
+def _require_inputs_of_task(onnx_config: OnnxConfig, job: Job) -> None:
+    inputs = [name for _, component in onnx_config.components() for name in component.inputs]
+    missing = [one for one in missing_modalities(job.task, inputs) if one not in onnx_config.OTHER_FORMS]
+    if missing:
+        given = ", ".join(name for name in dict.fromkeys(inputs) if not name.startswith("past_"))
+        raise ExportError(
+            f"the task {job.task} is about {missing[0].words}, and no input of its files takes it ({given})",
+            stage=Stage.EXPORT,
+            hint="declare the `inputs` of the target, or choose the task of the part that is wanted",
+        )
+
+
+def _found(model: Any, job: Job) -> OnnxConfig:
     declaration = job.options.declaration
     if declaration.configuration_class is not None:
         return user_onnx_config(model, declaration.configuration_class, job.task)

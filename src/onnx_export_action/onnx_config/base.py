@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from onnx_export_action.onnx_config.model_inputs import ModelInputs
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.outputs import TASK_OUTPUTS, Axes, axes_in_use
-from onnx_export_action.onnx_config.tasks import parse_task
+from onnx_export_action.onnx_config.tasks import Modality, parse_task
 from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.opsets import DEFAULT_OPSET
@@ -71,6 +71,8 @@ class OnnxConfig(ModelInputs):
     INNER_MODELS: ClassVar[dict[str, str]] = {}
     # Outputs that are the same for every input: they belong to the model.
     CONSTANT_OUTPUTS: ClassVar[frozenset[str]] = frozenset()
+    # What the model is given in a form of its own, and not under the names of `tasks.Modality`.
+    OTHER_FORMS: ClassVar[frozenset[Modality]] = frozenset()
 
     kind = ComponentKind.MODEL
     use_past = False

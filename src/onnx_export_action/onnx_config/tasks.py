@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import enum
+import re
 from collections.abc import Iterable
 
 from onnx_export_action.vocabulary.errors import plan_error
@@ -46,6 +48,50 @@ AUTO_CLASSES: dict[str, tuple[str, ...]] = {
     "visual-question-answering": ("AutoModelForVisualQuestionAnswering", "AutoModelForImageTextToText"),
     "zero-shot-image-classification": ("AutoModelForZeroShotImageClassification",),
     "zero-shot-object-detection": ("AutoModelForZeroShotObjectDetection",),
+}
+
+
+class Modality(enum.Enum):
+    """What goes into a model: the words for it, and the names under which transformers' models take it."""
+
+    IMAGE = "an image", r"\w*pixel_values\w*|flattened_patches|image_patches|images?|(?:latent_)?sample"
+    SOUND = "sound", r"input_values|input_features|audio_\w+|waveform|spectrogram"
+    TEXT = "text", r"\w*input_ids|inputs"
+    LAYOUT = "an image or the places of the words on it", r"\w*pixel_values\w*|bbox"
+
+    def __init__(self, words: str, names: str) -> None:
+        self.words = words
+        self._names = re.compile(names)
+
+    def is_taken_by(self, inputs: Iterable[str]) -> bool:
+        """Whether one of the inputs is of this kind."""
+        return any(self._names.fullmatch(name) for name in inputs)
+
+
+_OF_SOUND = ("audio-classification", "audio-frame-classification", "audio-xvector", "automatic-speech-recognition")
+_OF_IMAGES = (
+    "depth-estimation",
+    "image-classification",
+    "image-segmentation",
+    "image-to-image",
+    "image-to-text",
+    "keypoint-detection",
+    "mask-generation",
+    "masked-im",
+    "object-detection",
+    "semantic-segmentation",
+)
+_OF_IMAGES_AND_TEXTS = (
+    "visual-question-answering",
+    "zero-shot-image-classification",
+    "zero-shot-object-detection",
+)
+# Task -> what its files must take, all of them together; a model that is called without is not doing the task.
+TASK_MODALITIES: dict[str, tuple[Modality, ...]] = {
+    **dict.fromkeys(_OF_SOUND, (Modality.SOUND,)),
+    **dict.fromkeys(_OF_IMAGES, (Modality.IMAGE,)),
+    **dict.fromkeys(_OF_IMAGES_AND_TEXTS, (Modality.IMAGE, Modality.TEXT)),
+    "document-question-answering": (Modality.LAYOUT,),
 }
 
 # Feature names of transformers.onnx and pipeline names of the Hub that mean one of the tasks above.
@@ -111,6 +157,12 @@ def parse_task(task: str) -> tuple[str, bool]:
         known = sorted({*AUTO_CLASSES, *TASK_SYNONYMS})
         raise plan_error(f"unknown task {task!r}", hint=suggestion(split_past(task)[0], known, "tasks"))
     return stem, with_past
+
+
+def missing_modalities(task: str, inputs: Iterable[str]) -> list[Modality]:
+    """What a task is about and none of the inputs of its files takes."""
+    names = list(inputs)
+    return [one for one in TASK_MODALITIES.get(parse_task(task)[0], ()) if not one.is_taken_by(names)]
 
 
 def suggestion(word: str, known: Iterable[str], kind: str) -> str:

@@ -13,6 +13,7 @@ from onnx_export_action.onnx_config.normalized import NormalizedTextConfig, Norm
 from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import ShapeLimit
+from onnx_export_action.onnx_config.tasks import Modality
 
 IMAGE_TASKS = ("feature-extraction", "image-classification")
 
@@ -163,6 +164,8 @@ class PerceiverOnnxConfig(TextAndVisionOnnxConfig):
 @register_onnx("imagegpt", *IMAGE_TASKS)
 class ImageGPTOnnxConfig(GPT2OnnxConfig):
     """ImageGPT, a GPT-2 that reads images as colours, pixel by pixel."""
+
+    OTHER_FORMS = frozenset({Modality.IMAGE})
 
 
 @register_onnx("vitpose", "keypoint-detection")
