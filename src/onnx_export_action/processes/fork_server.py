@@ -83,6 +83,7 @@ class _ForkServer:
             os.close(self._woken)
             os.close(self._wake)
             os.setsid()
+            os.chdir(order.folder)
             serve(descriptor, order.function, parent)
         except BaseException:  # nothing of this process may go on as the server
             traceback.print_exc()

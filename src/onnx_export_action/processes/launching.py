@@ -115,7 +115,7 @@ class ForkServer:
             OSError: the server has gone.
         """
         self._count += 1
-        self._channel.send(encode(Fork(self._count, function)), end.fileno())
+        self._channel.send(encode(Fork(self._count, function, str(Path.cwd()))), end.fileno())
         return ForkedProcess(self, self._count)
 
     def pid_of(self, number: int) -> int | None:

@@ -44,10 +44,14 @@ class Crashed(msgspec.Struct, tag=True, frozen=True):
 
 
 class Fork(msgspec.Struct, tag=True, frozen=True):
-    """To the fork server, with the process's end of a connection: start one that answers calls of ``function``."""
+    """To the fork server, with the process's end of a connection: start one that answers calls of ``function``.
+
+    It works in ``folder``, to which relative paths in its arguments belong: the server may have started in another.
+    """
 
     number: int
     function: str
+    folder: str
 
 
 class Kill(msgspec.Struct, tag=True, frozen=True):
