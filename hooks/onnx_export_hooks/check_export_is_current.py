@@ -11,8 +11,8 @@ from onnx_export_action.project.sentence_modules import MODULES_NAME, config_fol
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.weight_names import weight_paths
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.exporting import same_task

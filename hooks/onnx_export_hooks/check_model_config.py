@@ -13,7 +13,7 @@ from typing import Any
 from onnx_export_action.project.other_libraries import as_sentence_config, embeds_sentences
 from onnx_export_action.project.sentence_modules import MODULES_NAME
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
 from onnx_export_hooks.attribute_rules import attribute_findings, label_findings, token_id_findings
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding

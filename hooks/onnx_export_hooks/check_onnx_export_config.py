@@ -12,7 +12,7 @@ from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.settings import SettingsError, Target, load_settings
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import did_you_mean, nearest, quoted
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 from onnx_export_hooks.command import Hook, run_hook

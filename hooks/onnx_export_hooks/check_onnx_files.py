@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from onnx_export_action.graphs.reader import Graph, OnnxError, OnnxFile, OnnxNode, Tensor, Value, read_onnx
 from onnx_export_action.project.lfs import Pointer, content_sha256, read_pointer
 from onnx_export_action.vocabulary.errors import plan_error
-from onnx_export_action.vocabulary.external_data import model_of_piece
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, OnnxFileRecord, TensorRecord
-from onnx_export_action.vocabulary.opsets import FIRST_LOADED_OPSET, LAST_LOADED_OPSET
+from onnx_export_action.vocabulary.names.external_data import model_of_piece
 from onnx_export_action.vocabulary.problems import quoted
+from onnx_export_action.vocabulary.supported.opsets import FIRST_LOADED_OPSET, LAST_LOADED_OPSET
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import START, Finding, finding
 from onnx_export_hooks.lfs import pointer_findings

@@ -10,7 +10,7 @@ from pathlib import Path
 from onnx_export_action.project.checkpoint_tensors import SCALED_FORMATS, WHOLE_FORMATS, TensorKind, kind_of, listed
 from onnx_export_action.project.lfs import read_pointer
 from onnx_export_action.project.safetensors_header import HeaderError, TensorHeader, read_header
-from onnx_export_action.vocabulary.file_names import ADAPTER_CONFIG_NAME, CONFIG_NAME
+from onnx_export_action.vocabulary.names.file_names import ADAPTER_CONFIG_NAME, CONFIG_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import START, Finding, finding

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import SETTINGS_NAME
 from onnx_export_hooks.findings import Finding
 from onnx_export_hooks.repository import Repository, files_below
 from onnx_export_hooks.rules import RULES, rules_of

@@ -12,9 +12,9 @@ from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.project.other_libraries import as_model_config, as_sentence_config, embeds_sentences
 from onnx_export_action.project.settings import Target
-from onnx_export_action.vocabulary.components import USE_CACHE_BRANCH
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.names.components import USE_CACHE_BRANCH
 from onnx_export_hooks.model_config import ModelConfig, is_whole
 from onnx_export_hooks.model_types import model_type_names
 

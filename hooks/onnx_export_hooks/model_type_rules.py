@@ -11,8 +11,8 @@ from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.project.other_libraries import as_model_config, diffusers_class
 from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import Manifest, OnnxFileRecord
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.problems import did_you_mean, quoted
 from onnx_export_hooks.exporting import (
     LABELLED_TASKS,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from onnx_export_action.project.settings import SettingsError, Target, load_settings
 from onnx_export_action.vocabulary.errors import plan_error
-from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.results import ExitCode, Failure, Stage, TargetResult, Verdict, read_result
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding, from_problem

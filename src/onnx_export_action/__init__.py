@@ -10,7 +10,7 @@ from onnx_export_action.isolation.import_path import leave_out_working_folder_of
 
 leave_out_working_folder_of_module_run(__name__)
 
-from onnx_export_action.vocabulary.version import VERSION  # noqa: E402
+from onnx_export_action.vocabulary.supported.version import VERSION  # noqa: E402
 
 TYPE_CHECKING = False  # typing's own would be an import; type checkers take this name for it
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ import torch
 from onnx_export_action.onnx_config import TasksManager
 from onnx_export_action.pipeline.running import export_and_check
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import Failure, TargetResult, Verdict
+from onnx_export_action.vocabulary.supported.engines import Engine
 from tests.architectures.expected import Pair
 from tests.architectures.tiny import SHRINKINGS, Shrinking, tiny_config, write_tiny_config
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from onnx_export_action.report.html import render_html
+from onnx_export_action.report.html.rendering import render_html
 from onnx_export_action.vocabulary.results import TargetResult, Verdict, read_result
 from tests.unit.report.samples import file, output, target
 from tests.unit.report.test_html import EXAMPLES, NASTY, broken

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onnx_export_action.onnx_config import OnnxConfig, TasksManager
-from onnx_export_action.vocabulary.components import ComponentKind
+from onnx_export_action.vocabulary.names.components import ComponentKind
 from tests.models import RECIPES, build_model
 
 CASES = [

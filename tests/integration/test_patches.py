@@ -8,7 +8,7 @@ from transformers import AutoModel, LongformerConfig, LongformerModel
 
 from onnx_export_action.loading.model import spread_random_weights
 from onnx_export_action.traceable import traced_as
-from onnx_export_action.vocabulary.engines import Engine
+from onnx_export_action.vocabulary.supported.engines import Engine
 from tests.architectures.tiny import tiny_config
 
 

@@ -21,9 +21,9 @@ from onnx import TensorProto, helper
 
 from onnx_export_action.project.manifest import Fingerprint, sha256_of, write_manifest
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, ModelRecord, OnnxFileRecord
 from onnx_export_action.vocabulary.results import ModelInfo, TargetResult, Verdict, encode
+from onnx_export_action.vocabulary.supported.engines import Engine
 from tests.hub_server import Fault, HubServer, XetStore
 from tests.proofs import proven_file
 

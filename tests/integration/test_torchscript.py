@@ -20,12 +20,12 @@ from onnx_export_action.proving.cases.grid import plan_cases
 from onnx_export_action.proving.records import CandidateFile, write_record
 from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import ModelCall, model_call
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Request
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME
 from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import FileResult, Stage, TargetResult, Verdict
+from onnx_export_action.vocabulary.supported.engines import Engine
 from tests.conftest import CheckpointFactory
 
 

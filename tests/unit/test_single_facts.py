@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.vocabulary import opsets
-from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX
+from onnx_export_action.vocabulary.supported import opsets
+from onnx_export_action.vocabulary.supported.engines import ENGINES_OF_ONNX
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for folder in ("src", "hooks", "tools") for path in sorted((ROOT / folder).rglob("*.py"))]

@@ -9,7 +9,7 @@ from transformers.integrations import moe
 
 from onnx_export_action.onnx_config.base import PatchingSpec
 from onnx_export_action.traceable import WAYS, traced_as
-from onnx_export_action.vocabulary.engines import Engine
+from onnx_export_action.vocabulary.supported.engines import Engine
 
 ENGINES = [Engine.TRACER, Engine.TORCH_EXPORT, Engine.TORCHSCRIPT]
 

@@ -9,7 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx_export_action.vocabulary.versions import NEEDED
+from onnx_export_action.vocabulary.supported.versions import NEEDED
 from tests.architectures.expected import Pair, read_expected
 
 ROOT = Path(__file__).parents[2]

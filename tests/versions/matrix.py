@@ -20,9 +20,9 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.results import Verdict
-from onnx_export_action.vocabulary.versions import NEEDED
+from onnx_export_action.vocabulary.supported.engines import Engine
+from onnx_export_action.vocabulary.supported.versions import NEEDED
 from tests.architectures.expected import Pair
 from tests.architectures.proving import Outcome
 from tests.versions.combinations import BY_TORCH_EXPORT, MINORS, ROOT, Combination, combinations, sample

@@ -13,9 +13,9 @@ from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.declared import CACHE_PREFIXES, Interface, with_interface
 from onnx_export_action.onnx_config.shapes import ShapeLimit
-from onnx_export_action.vocabulary.axes import atomic_axes
 from onnx_export_action.vocabulary.declarations import Declaration
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.names.axes import atomic_axes
 
 _LARGE_STEP = 4000  # samples of sound, of which a frame takes hundreds
 _STEP = 32

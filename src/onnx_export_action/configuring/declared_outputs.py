@@ -13,8 +13,8 @@ from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.inferred import InferredOnnxConfig
 from onnx_export_action.traceable.calling import FlatModel, MissingOutputError
-from onnx_export_action.vocabulary.axes import atomic_axes
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.names.axes import atomic_axes
 from onnx_export_action.vocabulary.results import Stage
 
 

@@ -28,11 +28,11 @@ from onnx_export_action.proving.records import CandidateFile, write_record
 from onnx_export_action.proving.reference.recording import component_reference
 from onnx_export_action.traceable.calling import FirstOutput, ModelCall, model_call
 from onnx_export_action.vocabulary.demands import DEFAULT_RTOL
-from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.opsets import USUAL_OPSET_OF_CONVERT
 from onnx_export_action.vocabulary.options import OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import FileResult, OutputResult, Stage
+from onnx_export_action.vocabulary.supported.engines import ENGINES_OF_ONNX, Engine
+from onnx_export_action.vocabulary.supported.opsets import USUAL_OPSET_OF_CONVERT
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 __all__ = ["TasksManager", "ValidationError", "convert_to_onnx", "export", "validate_model_outputs"]

@@ -33,9 +33,9 @@ from onnx_export_action.project.settings import Target, load_settings
 from onnx_export_action.project.weight_names import chosen_name
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES, SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, MAX_CONFIG_BYTES, SETTINGS_NAME
+from onnx_export_action.vocabulary.supported.version import VERSION
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_of
-from onnx_export_action.vocabulary.version import VERSION
 
 HOOKS_FILE = ".pre-commit-config.yaml"
 WORKFLOW_FILE = ".github/workflows/onnx-export.yml"

@@ -17,7 +17,6 @@ from onnx_export_action.entrypoints.progress import printable, progress_display
 from onnx_export_action.judging.policy import exit_code_of
 from onnx_export_action.project.manifest import read_manifest
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest, TensorRecord
-from onnx_export_action.vocabulary.opsets import DEFAULT_OPSET, LOWEST_OPSET, MAX_OPSET
 from onnx_export_action.vocabulary.options import ExportOptions, OutputTolerance, Tolerances
 from onnx_export_action.vocabulary.results import (
     CaseResult,
@@ -27,6 +26,7 @@ from onnx_export_action.vocabulary.results import (
     TargetResult,
     Verdict,
 )
+from onnx_export_action.vocabulary.supported.opsets import DEFAULT_OPSET, LOWEST_OPSET, MAX_OPSET
 
 _NO_EFFECT = "Accepted for old scripts; it has no effect here."
 

@@ -26,14 +26,19 @@ from onnx_export_action.graphs.merging import merge_decoders
 from onnx_export_action.loading.model import LoadedModel, load_model
 from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.traceable.calling import model_call
-from onnx_export_action.vocabulary.components import DECODER, DECODER_WITH_PAST, MERGED_DECODER, components_of_file
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError, disk_hint, load_error
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.names.components import (
+    DECODER,
+    DECODER_WITH_PAST,
+    MERGED_DECODER,
+    components_of_file,
+)
 from onnx_export_action.vocabulary.outcomes import DecoderFacts, ExportOutcome
 from onnx_export_action.vocabulary.results import Stage
-from onnx_export_action.vocabulary.versions import installed_packages
+from onnx_export_action.vocabulary.supported.engines import Engine
+from onnx_export_action.vocabulary.supported.versions import installed_packages
 
 _SHOWN = 4  # names in a message, the others counted
 

@@ -13,7 +13,7 @@ from onnx import helper
 
 from onnx_export_action.graphs.nodes import graph_nodes
 from onnx_export_action.graphs.weightless import Weight, WeightlessGraph
-from onnx_export_action.vocabulary.components import USE_CACHE_BRANCH
+from onnx_export_action.vocabulary.names.components import USE_CACHE_BRANCH
 
 
 def merge_decoders(without_past: WeightlessGraph, with_past: WeightlessGraph) -> WeightlessGraph:

@@ -15,8 +15,8 @@ import onnx
 
 from onnx_export_action.graphs.weightless import Weight, WeightlessGraph
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.external_data import MOST_PIECES, SHARD_BYTES, piece_path
 from onnx_export_action.vocabulary.manifest import FileRecord
+from onnx_export_action.vocabulary.names.external_data import MOST_PIECES, SHARD_BYTES, piece_path
 from onnx_export_action.vocabulary.results import Stage
 
 PROTOBUF_LIMIT_BYTES = 2**31 - 2**20

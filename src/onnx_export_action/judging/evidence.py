@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from onnx_export_action.vocabulary.axes import atomic_axes
 from onnx_export_action.vocabulary.demands import (
     DEFAULT_RTOL,
     FEW_ELEMENTS,
@@ -26,6 +25,7 @@ from onnx_export_action.vocabulary.demands import (
     ROUNDING_RTOL,
     shortfall,
 )
+from onnx_export_action.vocabulary.names.axes import atomic_axes
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_action.vocabulary.results import (
     CaseOutputResult,

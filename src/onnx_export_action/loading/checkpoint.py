@@ -15,7 +15,7 @@ from onnx_export_action.project.safetensors_header import HeaderError, read_head
 from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.weight_names import EXPLICIT_KEY, INDEX_SUFFIX, is_explicit, weights_in
 from onnx_export_action.vocabulary.errors import load_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.problems import quoted
 
 # What torch.distributed.checkpoint writes: transformers (5.23) takes such files before any other.

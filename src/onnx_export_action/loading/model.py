@@ -36,8 +36,8 @@ from onnx_export_action.project.sentence_modules import config_folder, read_sent
 from onnx_export_action.traceable.calling import FlatModel
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, load_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.results import Stage
 
 # Arguments of timm.create_model that a configuration may not give. timm 1.0.31 writes the first, which transformers

@@ -19,7 +19,7 @@ from onnx_export_action.project.sentence_modules import config_folder, is_module
 from onnx_export_action.project.weight_names import EXPLICIT_KEY, weights_and_parts
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME, GENERATION_CONFIG_NAME, MAX_CONFIG_BYTES
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, GENERATION_CONFIG_NAME, MAX_CONFIG_BYTES
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _TOO_MANY_REQUESTS = 429

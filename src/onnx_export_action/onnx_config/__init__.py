@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from onnx_export_action.onnx_config.registry import CLASS_MODULES
-from onnx_export_action.vocabulary.components import ComponentKind as ComponentKind
+from onnx_export_action.vocabulary.names.components import ComponentKind as ComponentKind
 
 if TYPE_CHECKING:
     from onnx_export_action.onnx_config.architectures.audio import *

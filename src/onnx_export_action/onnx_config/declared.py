@@ -16,7 +16,7 @@ from onnx_export_action.onnx_config.dummy_inputs.base import DummyInputGenerator
 from onnx_export_action.onnx_config.inferred import GENERATORS
 from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit, fixed_at
-from onnx_export_action.vocabulary.axes import atomic_axes
+from onnx_export_action.vocabulary.names.axes import atomic_axes
 
 if TYPE_CHECKING:
     from onnx_export_action.onnx_config.dummy_inputs.base import Array

@@ -16,7 +16,7 @@ from onnx_export_action.onnx_config.shapes import (
 )
 from onnx_export_action.onnx_config.tasks import parse_task
 from onnx_export_action.onnx_config.with_past import OnnxConfigWithPast
-from onnx_export_action.vocabulary.components import ComponentKind
+from onnx_export_action.vocabulary.names.components import ComponentKind
 
 
 class EncoderDecoderFiles(OnnxConfigWithPast):

@@ -24,7 +24,7 @@ from onnx_export_action.onnx_config.normalized import (
 from onnx_export_action.onnx_config.outputs import Axes
 from onnx_export_action.onnx_config.shapes import AxesMapping, DummyShapes, ShapeLimit, fixed_at
 from onnx_export_action.onnx_config.with_past import OnnxConfigWithPast
-from onnx_export_action.vocabulary.components import ComponentKind
+from onnx_export_action.vocabulary.names.components import ComponentKind
 
 
 class WrittenInterfaceOnnxConfig(OnnxConfig):

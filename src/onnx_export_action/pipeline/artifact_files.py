@@ -7,7 +7,9 @@ from pathlib import Path
 
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.proving.records import CandidateFile, components_in
-from onnx_export_action.vocabulary.components import (
+from onnx_export_action.vocabulary.errors import ExportError, plan_error
+from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.names.components import (
     ONNX_FOLDER,
     TORCHSCRIPT_FOLDER,
     TORCHSCRIPT_SUFFIX,
@@ -15,8 +17,6 @@ from onnx_export_action.vocabulary.components import (
     components_of_file,
     files_of_components,
 )
-from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, reference_path, variant_of, variant_path
 
 _ONNX_SUFFIX = ".onnx"

@@ -15,10 +15,10 @@ from onnx_export_action.pipeline.artifact_files import require_components
 from onnx_export_action.pipeline.states import Account, Site, TargetState
 from onnx_export_action.processes.workers import Work, Worker
 from onnx_export_action.proving.records import CandidateFile, CheckedFile, Reference
-from onnx_export_action.vocabulary.components import runtime_of
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.names.components import runtime_of
 from onnx_export_action.vocabulary.results import Cause, Failure, FileResult, Stage, Verdict
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, reference_path
 

@@ -13,11 +13,11 @@ from onnx_export_action.exporting.companions.onnxruntime_genai import GENAI_CONF
 from onnx_export_action.exporting.companions.transformers_js import with_transformers_js_config
 from onnx_export_action.pipeline.states import Account, Site, TargetState
 from onnx_export_action.project.manifest import sha256_of
-from onnx_export_action.vocabulary.engines import Engine
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME, GENERATION_CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import FileRecord, OnnxFileRecord
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, GENERATION_CONFIG_NAME
 from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import Verdict
+from onnx_export_action.vocabulary.supported.engines import Engine
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 

@@ -17,7 +17,7 @@ from onnx_export_action.pipeline.states import Account, Site, TargetState
 from onnx_export_action.processes.workers import Work
 from onnx_export_action.proving.records import PADDING_COUNTS, CandidateFile, Explanation, WeightFindings
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.file_names import REPRODUCING_SCRIPT
+from onnx_export_action.vocabulary.names.file_names import REPRODUCING_SCRIPT
 from onnx_export_action.vocabulary.results import Cause, FileResult, Stage, Verdict
 
 _EXPLAIN = Work(

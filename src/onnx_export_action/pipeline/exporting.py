@@ -13,12 +13,12 @@ from onnx_export_action.processes.launching import uninterrupted
 from onnx_export_action.processes.workers import Work
 from onnx_export_action.project.manifest import Fingerprint, earlier_files, fingerprint, write_manifest
 from onnx_export_action.proving.records import CandidateFile
-from onnx_export_action.vocabulary.engines import AUTO_ORDER, Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest, ModelRecord, OnnxFileRecord
 from onnx_export_action.vocabulary.outcomes import ExportOutcome
 from onnx_export_action.vocabulary.results import FileResult, Stage, Verdict, overall_verdict
+from onnx_export_action.vocabulary.supported.engines import AUTO_ORDER, Engine
 
 _EXPORT = Work("onnx_export_action.exporting.exporter:export_target", ExportOutcome, Stage.EXPORT, "exports the model")
 

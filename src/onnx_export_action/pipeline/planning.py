@@ -14,9 +14,9 @@ from onnx_export_action.project.sample_files import read_samples
 from onnx_export_action.project.settings import Target
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import config_error, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.jobs import Job, Request
-from onnx_export_action.vocabulary.versions import missing_packages
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.supported.versions import missing_packages
 
 
 def request_of(target: Target, destination: Path, *, trust_remote_code: bool) -> Request:

@@ -30,11 +30,11 @@ from onnx_export_action.pipeline.timing import timed
 from onnx_export_action.pipeline.variants import with_variants
 from onnx_export_action.processes.workers import Workers
 from onnx_export_action.project.settings import Target
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.results import TargetResult
-from onnx_export_action.vocabulary.versions import installed_packages
+from onnx_export_action.vocabulary.supported.engines import Engine
+from onnx_export_action.vocabulary.supported.versions import installed_packages
 
 _IMPORTED_ONCE = ("onnx_export_action.exporting.warm_imports", "onnx_export_action.proving.reference.recording")
 

@@ -19,7 +19,7 @@ from onnx_export_action.project.places import is_inside, stays_inside
 from onnx_export_action.project.sentence_modules import config_folder, module_folders
 from onnx_export_action.project.weight_names import inner_models
 from onnx_export_action.vocabulary.errors import plan_error
-from onnx_export_action.vocabulary.file_names import MAX_CONFIG_BYTES
+from onnx_export_action.vocabulary.names.file_names import MAX_CONFIG_BYTES
 from onnx_export_action.vocabulary.problems import quoted
 
 _LONGEST_PATH = 4096

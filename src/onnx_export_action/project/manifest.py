@@ -18,8 +18,8 @@ from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.project.weight_names import weight_paths
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import load_error, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.manifest import MANIFEST_NAME, Manifest
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.results import encode
 
 MAX_BYTES = 16 * 1024 * 1024

@@ -17,7 +17,7 @@ from onnx_export_action.project.other_libraries import (
 )
 from onnx_export_action.project.sentence_modules import config_folder
 from onnx_export_action.vocabulary.errors import config_error, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME, MAX_CONFIG_BYTES
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, MAX_CONFIG_BYTES
 
 
 @dataclass(frozen=True)

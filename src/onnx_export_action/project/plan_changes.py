@@ -20,10 +20,10 @@ from onnx_export_action.project.git_repository import GitRepository
 from onnx_export_action.project.settings import Target
 from onnx_export_action.project.settings.schema import OWN_KEYS
 from onnx_export_action.vocabulary.errors import plan_error
-from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_action.vocabulary.results import TargetResult
-from onnx_export_action.vocabulary.versions import SHAPING_PACKAGES, installed_version
+from onnx_export_action.vocabulary.supported.versions import SHAPING_PACKAGES, installed_version
 
 MAX_JOBS = 256  # GitHub's limit of jobs from one matrix
 _PINNED_PACKAGES = ("onnx-export-action", *SHAPING_PACKAGES)

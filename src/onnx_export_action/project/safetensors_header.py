@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from onnx_export_action.vocabulary.file_names import MAX_SAFETENSORS_HEADER_BYTES
+from onnx_export_action.vocabulary.names.file_names import MAX_SAFETENSORS_HEADER_BYTES
 from onnx_export_action.vocabulary.problems import quoted
 
 MAX_RANK = 64

@@ -15,7 +15,7 @@ import msgspec
 
 from onnx_export_action.project.places import stays_inside
 from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
 from onnx_export_action.vocabulary.problems import quoted
 
 MODULES_NAME = "modules.json"

@@ -19,7 +19,7 @@ from onnx_export_action.project.sentence_modules import (
     module_files,
     module_folders,
 )
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
 
 INDEX_SUFFIX = ".index.json"
 # In the order in which a file is chosen: one file, or the index of several.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from onnx_export_action.report.escape import PROSE_LIMIT, Markdown, code, command
-from onnx_export_action.vocabulary.file_names import REPRODUCING_SCRIPT
+from onnx_export_action.vocabulary.names.file_names import REPRODUCING_SCRIPT
 from onnx_export_action.vocabulary.results import Cause, Failure, FileResult, Stage, TargetResult
 from onnx_export_action.vocabulary.variants import VARIANTS
 

@@ -38,7 +38,7 @@ from onnx_export_action.vocabulary.results import (
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 # Beyond these a list says how many more there are: result.json has them all.
-_MOST_OUTPUTS = 20
+MOST_OUTPUTS = 20
 _MOST_PACKAGES = 30
 _MOST_TIMINGS = 12
 _MOST_TARGETS = 5
@@ -195,8 +195,8 @@ def _case_table(result: TargetResult, file: FileResult) -> CaseTable:
     return CaseTable(
         summary=Markdown(f"{file_state(file).icon} {names}: {passed} of {len(file.cases)} cases pass"),
         facts=list(_facts(result, file)),
-        outputs=[tables.output_cells(output) for output in outputs[:_MOST_OUTPUTS]],
-        more_outputs=max(len(outputs) - _MOST_OUTPUTS, 0),
+        outputs=[tables.output_cells(output) for output in outputs[:MOST_OUTPUTS]],
+        more_outputs=max(len(outputs) - MOST_OUTPUTS, 0),
         # Failing cases first: a short report keeps those.
         cases=sorted(file.cases, key=lambda case: verdict_state(case.verdict), reverse=True),
     )

@@ -23,7 +23,7 @@ from onnx_export_action.traceable.rewriting import rewritten_calls
 from onnx_export_action.traceable.rotary import long_rotary_positions
 from onnx_export_action.traceable.scanning import recorded_scans
 from onnx_export_action.traceable.symbolics import translated_operators
-from onnx_export_action.vocabulary.engines import Engine
+from onnx_export_action.vocabulary.supported.engines import Engine
 
 _ALL = frozenset({Engine.TRACER, Engine.TORCH_EXPORT, Engine.TORCHSCRIPT})
 

@@ -19,8 +19,8 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from onnx_export_action.onnx_config.base import OnnxConfig, PatchingSpec
 from onnx_export_action.traceable.parts import part_of, unused_states
-from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.names.components import ComponentKind
 from onnx_export_action.vocabulary.results import Stage
 
 _PAST_NAME = re.compile(r"past_key_values\.(?P<layer>\d+)\.(?:(?P<side>decoder|encoder)\.)?(?P<part>key|value)")

@@ -18,7 +18,7 @@ import torch
 from onnx.compose import add_prefix_graph
 from torch.onnx import symbolic_helper
 
-from onnx_export_action.vocabulary.opsets import LOWEST_OPSET
+from onnx_export_action.vocabulary.supported.opsets import LOWEST_OPSET
 
 Step = Callable[..., tuple[torch.Tensor, ...]]
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.onnx import symbolic_helper, symbolic_opset9, symbolic_opset13, symbolic_opset14
 
-from onnx_export_action.vocabulary.opsets import LOWEST_OPSET
+from onnx_export_action.vocabulary.supported.opsets import LOWEST_OPSET
 
 
 @contextmanager

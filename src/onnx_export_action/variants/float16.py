@@ -13,7 +13,7 @@ from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_floa
 
 from onnx_export_action.graphs.separating import elements, is_weight, names_read, sort_nodes
 from onnx_export_action.variants.source import Fp32File
-from onnx_export_action.vocabulary.cache_names import is_cache
+from onnx_export_action.vocabulary.names.cache_names import is_cache
 from onnx_export_action.vocabulary.variants import MASK_FILL, WEIGHT_ELEMENTS, Variant
 
 # Smaller numbers are zero in float16; what hands on a divisor unchanged, or its root.

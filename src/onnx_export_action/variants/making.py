@@ -25,11 +25,11 @@ from onnx_export_action.graphs.weightless import WeightlessGraph
 from onnx_export_action.graphs.writing import write_graph
 from onnx_export_action.variants.source import Fp32File
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.external_data import SHARD_BYTES, pieces_beside
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.names.external_data import SHARD_BYTES, pieces_beside
 from onnx_export_action.vocabulary.results import Stage
+from onnx_export_action.vocabulary.supported.version import VERSION
 from onnx_export_action.vocabulary.variants import VARIANTS, Variant, variant_path
-from onnx_export_action.vocabulary.version import VERSION
 
 Maker = Callable[[Fp32File, Variant], onnx.ModelProto]
 

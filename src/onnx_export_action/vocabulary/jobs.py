@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from onnx_export_action.vocabulary.components import ONNX_FOLDER, TORCHSCRIPT_FOLDER
-from onnx_export_action.vocabulary.engines import Engine
+from onnx_export_action.vocabulary.names.components import ONNX_FOLDER, TORCHSCRIPT_FOLDER
 from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import FailOn
+from onnx_export_action.vocabulary.supported.engines import Engine
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,8 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.external_data import MOST_PIECES
-from onnx_export_action.vocabulary.version import VERSION
+from onnx_export_action.vocabulary.names.external_data import MOST_PIECES
+from onnx_export_action.vocabulary.supported.version import VERSION
 
 MANIFEST_NAME = "manifest.json"
 

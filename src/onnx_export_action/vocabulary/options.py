@@ -8,9 +8,9 @@ import msgspec
 
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.declarations import Declaration
-from onnx_export_action.vocabulary.engines import Engine
-from onnx_export_action.vocabulary.external_data import SHARD_BYTES
-from onnx_export_action.vocabulary.opsets import DEFAULT_OPSET
+from onnx_export_action.vocabulary.names.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.supported.engines import Engine
+from onnx_export_action.vocabulary.supported.opsets import DEFAULT_OPSET
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 

@@ -19,7 +19,7 @@ from onnx_export_action.entrypoints.starting_files import (
 from onnx_export_action.project.settings import load_settings
 from onnx_export_action.project.settings.schema import settings_schema
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import SETTINGS_NAME
 
 ROOT = Path(__file__).parents[3]
 BERT = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}

@@ -10,8 +10,8 @@ import torch
 
 from onnx_export_action.exporting.engines import engine_of, record
 from onnx_export_action.traceable.calling import ModelCall
-from onnx_export_action.vocabulary.engines import AUTO_ORDER, Engine
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.supported.engines import AUTO_ORDER, Engine
 
 
 class Sum(torch.nn.Module):

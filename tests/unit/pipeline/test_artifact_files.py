@@ -9,10 +9,10 @@ import pytest
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.pipeline.artifact_files import files_to_check, require_components
 from onnx_export_action.proving.records import CandidateFile
-from onnx_export_action.vocabulary.components import files_of_components
 from onnx_export_action.vocabulary.declarations import ConfigurationClass, Declaration
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.names.components import files_of_components
 from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.variants import VARIANTS, variant_path
 

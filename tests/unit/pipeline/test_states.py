@@ -10,11 +10,11 @@ import pytest
 from onnx_export_action.pipeline.states import Account, TargetState, failure_of, result_of
 from onnx_export_action.project.manifest import Fingerprint
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.jobs import Job, Request
 from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import FileResult, Stage, Verdict
+from onnx_export_action.vocabulary.supported.engines import Engine
 
 REQUEST = Request(name="a", model="org/a", destination=Path("out"), revision="main", notes=["pin it"])
 

@@ -24,9 +24,9 @@ from onnx_export_action.project.manifest import (
     write_manifest,
 )
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.manifest import FileRecord, Manifest, ModelRecord, OnnxFileRecord, TensorRecord
+from onnx_export_action.vocabulary.supported.engines import Engine
 
 HASH = "0123456789abcdef" * 4
 

@@ -25,9 +25,9 @@ from onnx_export_action.proving.records import (
     PrecisionCost,
     write_record,
 )
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.options import Tolerances
 from onnx_export_action.vocabulary.results import Padding
+from onnx_export_action.vocabulary.supported.engines import Engine
 
 NO_TOLERANCE = Tolerances()
 TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64}

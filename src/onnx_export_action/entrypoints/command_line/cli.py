@@ -18,7 +18,7 @@ from onnx_export_action.entrypoints.command_line.run import run
 from onnx_export_action.entrypoints.command_line.schema import schema
 from onnx_export_action.entrypoints.command_line.tasks import tasks
 from onnx_export_action.entrypoints.command_line.validate import validate
-from onnx_export_action.vocabulary.version import VERSION
+from onnx_export_action.vocabulary.supported.version import VERSION
 
 
 class _Commands(ForUsers, click.Group):

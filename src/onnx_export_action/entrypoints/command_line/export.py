@@ -12,10 +12,10 @@ from onnx_export_action.entrypoints.command_line.exits import finish, reproduce
 from onnx_export_action.entrypoints.command_line.options import model_options, request_for
 from onnx_export_action.entrypoints.progress import progress_display
 from onnx_export_action.pipeline.installing import require_writable_file
-from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
-from onnx_export_action.vocabulary.external_data import SHARD_BYTES
-from onnx_export_action.vocabulary.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
+from onnx_export_action.vocabulary.names.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.results import ExitCode
+from onnx_export_action.vocabulary.supported.engines import ENGINES_OF_ONNX, Engine
+from onnx_export_action.vocabulary.supported.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, variant_meant
 
 

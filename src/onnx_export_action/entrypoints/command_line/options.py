@@ -10,7 +10,7 @@ import click
 
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.errors import plan_error
-from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.results import FailOn, TargetResult, read_result
 
 if TYPE_CHECKING:

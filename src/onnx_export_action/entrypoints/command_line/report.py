@@ -36,7 +36,7 @@ def report(
     results: tuple[Path, ...], base: tuple[Path, ...], report_format: str, output: Path | None, fail_on: FailOn | None
 ) -> ExitCode:
     """Render results as one report; exits as the verdicts say."""
-    from onnx_export_action.report.html import render_html
+    from onnx_export_action.report.html.rendering import render_html
     from onnx_export_action.report.render import render_json, render_markdown
 
     if output is not None:

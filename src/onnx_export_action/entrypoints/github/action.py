@@ -29,7 +29,7 @@ from onnx_export_action.pipeline.running import check_target, run_target
 from onnx_export_action.project.plan_changes import ChangePlan, plan_changes, plan_everything
 from onnx_export_action.project.settings import Settings, SettingsError, Target, load_settings
 from onnx_export_action.vocabulary.errors import ExportError, plan_error
-from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_action.vocabulary.results import ExitCode, Failure, ModelInfo, Stage, TargetResult, Verdict
 from onnx_export_hooks.findings import Finding

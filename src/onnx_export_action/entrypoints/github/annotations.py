@@ -19,7 +19,7 @@ from onnx_export_action.project.settings import Target
 from onnx_export_action.report.differences import before_and_after
 from onnx_export_action.report.escape import visible
 from onnx_export_action.report.failures import NEAR_MISS
-from onnx_export_action.vocabulary.file_names import CONFIG_NAME, SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import Problem
 from onnx_export_action.vocabulary.results import Failure, FileResult, TargetResult, Verdict
 from onnx_export_hooks.findings import Finding

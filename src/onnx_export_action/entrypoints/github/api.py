@@ -20,7 +20,7 @@ from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import MaxRetryError, ResponseError, SSLError
 from urllib3.response import HTTPResponse
 
-from onnx_export_action.vocabulary.version import VERSION
+from onnx_export_action.vocabulary.supported.version import VERSION
 
 _REQUEST_SECONDS = 15
 _TOTAL_SECONDS = 120.0

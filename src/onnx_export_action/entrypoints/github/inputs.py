@@ -14,7 +14,7 @@ from pathlib import Path
 
 from onnx_export_action.entrypoints.github import toolkit
 from onnx_export_action.vocabulary.errors import plan_error
-from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
+from onnx_export_action.vocabulary.names.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.problems import did_you_mean, nearest, quoted
 from onnx_export_action.vocabulary.results import FailOn
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnx_export_action.vocabulary.cache_names import KEYS_AND_VALUES, PRESENT, is_cache
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.names.cache_names import KEYS_AND_VALUES, PRESENT, is_cache
 from onnx_export_action.vocabulary.outcomes import DecoderFacts
 from onnx_export_action.vocabulary.variants import VARIANTS
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
-from onnx_export_action.vocabulary.cache_names import is_past
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.names.cache_names import is_past
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS, Variant, reference_path
 
 KEY = "transformers.js_config"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from onnx_export_action.traceable.calling import ModelCall
-from onnx_export_action.vocabulary.engines import AUTO_ORDER, Engine
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.names.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.supported.engines import AUTO_ORDER, Engine
 
 
 class Recording(Protocol):

@@ -13,10 +13,10 @@ from onnx_export_action.graphs.tensor_records import tensor_records
 from onnx_export_action.graphs.weightless import TRANSPOSED, WeightlessGraph
 from onnx_export_action.graphs.writing import write_graph
 from onnx_export_action.traceable.calling import ModelCall
-from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord
+from onnx_export_action.vocabulary.names.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.supported.version import VERSION
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
-from onnx_export_action.vocabulary.version import VERSION
 
 
 @dataclass(frozen=True)

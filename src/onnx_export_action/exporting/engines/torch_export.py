@@ -36,9 +36,9 @@ from onnx_export_action.graphs.writing import INLINE_LIMIT_BYTES
 from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
 from onnx_export_action.traceable.private_names import by_version
-from onnx_export_action.vocabulary.engines import TORCH_EXPORT_MIN_OPSET, Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
+from onnx_export_action.vocabulary.supported.engines import TORCH_EXPORT_MIN_OPSET, Engine
 
 _NOISY_LOGGERS = ("onnx_ir", "onnxscript", "torch.export", "torch.fx", "torch.onnx", "transformers.exporters")
 _NAME_SCOPES = "pkg.torch.onnx.name_scopes"

@@ -24,12 +24,12 @@ from onnx_export_action.graphs.torchscript_signature import SIGNATURE_NAME, Sign
 from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
-from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.manifest import OnnxFileRecord, TensorRecord
+from onnx_export_action.vocabulary.names.components import TORCHSCRIPT_SUFFIX
+from onnx_export_action.vocabulary.names.external_data import SHARD_BYTES
 from onnx_export_action.vocabulary.results import Stage
+from onnx_export_action.vocabulary.supported.engines import Engine
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 

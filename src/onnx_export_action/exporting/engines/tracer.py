@@ -23,9 +23,9 @@ from onnx_export_action.traceable import traced_as
 from onnx_export_action.traceable.calling import ModelCall
 from onnx_export_action.traceable.private_names import Patch, patched
 from onnx_export_action.traceable.scanning import write_scans
-from onnx_export_action.vocabulary.engines import TRACER_MAX_OPSET, Engine
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.results import Stage
+from onnx_export_action.vocabulary.supported.engines import TRACER_MAX_OPSET, Engine
 
 
 def record(call: ModelCall, opset: int) -> GraphRecording:

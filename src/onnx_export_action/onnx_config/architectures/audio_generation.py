@@ -28,8 +28,8 @@ from onnx_export_action.onnx_config.normalized import (
 from onnx_export_action.onnx_config.outputs import Axes, alike
 from onnx_export_action.onnx_config.registry import register_onnx
 from onnx_export_action.onnx_config.shapes import AxesMapping, ShapeLimit
-from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import plan_error
+from onnx_export_action.vocabulary.names.components import ComponentKind
 
 
 @register_onnx("vits", "text-to-audio")

@@ -11,7 +11,7 @@ from onnx_export_action.onnx_config.modalities import TextSeq2SeqOnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedEncoderDecoderConfig, NormalizedTextConfig
 from onnx_export_action.onnx_config.registry import config_of_part, register_onnx
 from onnx_export_action.onnx_config.shapes import ShapeLimit
-from onnx_export_action.vocabulary.components import ComponentKind
+from onnx_export_action.vocabulary.names.components import ComponentKind
 
 SEQ2SEQ_TASKS = (
     "feature-extraction",

@@ -25,8 +25,8 @@ from onnx_export_action.onnx_config.tasks import (
     suggestion,
     task_name,
 )
-from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError, config_error, plan_error
+from onnx_export_action.vocabulary.names.components import ComponentKind
 
 OnnxConfigConstructor = Callable[..., OnnxConfig]
 ConfigClass = TypeVar("ConfigClass", bound=type[OnnxConfig])

@@ -8,8 +8,8 @@ from typing import TypeAlias
 from onnx_export_action.project.document import Entry, Node
 from onnx_export_action.project.settings.fields import TargetFields, variants_of
 from onnx_export_action.project.settings.schema import OF_VARIANTS
-from onnx_export_action.vocabulary.engines import TORCH_EXPORT_MIN_OPSET, TRACER_MAX_OPSET, Engine
 from onnx_export_action.vocabulary.problems import quoted
+from onnx_export_action.vocabulary.supported.engines import TORCH_EXPORT_MIN_OPSET, TRACER_MAX_OPSET, Engine
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
 Contradiction: TypeAlias = tuple[Node | Entry, str, str | None]

@@ -53,7 +53,7 @@ def _tensors(fields: TargetFields, key: str, paths: WrittenPaths) -> dict[str, D
 
 def _axes(tensor: Node, paths: WrittenPaths, *, is_input: bool) -> Iterator[tuple[int, DeclaredAxis]]:
     from onnx_export_action.onnx_config.axis_names import AXIS_ARGUMENTS
-    from onnx_export_action.vocabulary.axes import atomic_axes
+    from onnx_export_action.vocabulary.names.axes import atomic_axes
 
     for number, entry in tensor.value.items() if isinstance(tensor.value, dict) else ():
         name = entry.node.value

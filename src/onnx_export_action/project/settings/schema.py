@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.engines import ENGINES_OF_ONNX, Engine
-from onnx_export_action.vocabulary.external_data import SHARD_BYTES
-from onnx_export_action.vocabulary.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.manifest import END_OF_TEXT
-from onnx_export_action.vocabulary.opsets import MAX_OPSET, MIN_OPSET
+from onnx_export_action.vocabulary.names.external_data import SHARD_BYTES
+from onnx_export_action.vocabulary.names.file_names import SETTINGS_NAME
 from onnx_export_action.vocabulary.results import FailOn
+from onnx_export_action.vocabulary.supported.engines import ENGINES_OF_ONNX, Engine
+from onnx_export_action.vocabulary.supported.opsets import MAX_OPSET, MIN_OPSET
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT, VARIANTS
 
 Schema: TypeAlias = dict[str, Any]

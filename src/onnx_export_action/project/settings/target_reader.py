@@ -27,10 +27,10 @@ from onnx_export_action.project.settings.fields import (
 from onnx_export_action.project.settings.targets import PublishSettings, Target
 from onnx_export_action.project.settings.written_paths import WrittenPaths, folded, is_dir, is_file
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.engines import Engine
 from onnx_export_action.vocabulary.options import ExportOptions, Tolerances
 from onnx_export_action.vocabulary.problems import Problem, quoted
 from onnx_export_action.vocabulary.results import FailOn
+from onnx_export_action.vocabulary.supported.engines import Engine
 
 # huggingface_hub's validate_repo_id: letters, digits, '-', '_', '.', each part bounded by a word character.
 _HUB_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"

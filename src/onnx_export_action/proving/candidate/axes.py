@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from onnx_export_action.proving.records import CaseOrigin, CaseRecord, ComponentRecord
-from onnx_export_action.vocabulary.axes import atomic_axes
+from onnx_export_action.vocabulary.names.axes import atomic_axes
 from onnx_export_action.vocabulary.results import AxisResult
 
 

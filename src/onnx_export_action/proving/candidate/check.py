@@ -30,7 +30,7 @@ from onnx_export_action.proving.candidate.stopping import RuntimeStoppedError
 from onnx_export_action.proving.explaining.diagnosis import File, Tried, diagnose
 from onnx_export_action.proving.precision.stored_weights import misstored_weights
 from onnx_export_action.proving.records import CandidateFile, CaseRecord, CheckedFile, ReferenceReader
-from onnx_export_action.vocabulary.components import runtime_of
+from onnx_export_action.vocabulary.names.components import runtime_of
 from onnx_export_action.vocabulary.options import Tolerances
 from onnx_export_action.vocabulary.results import (
     STOPS,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from onnx_export_action.proving.candidate.stopping import RuntimeStoppedError
 from onnx_export_action.proving.measures.metrics import Comparison
-from onnx_export_action.vocabulary.components import runtime_of
 from onnx_export_action.vocabulary.demands import Measure, Shortfall, shortfall
+from onnx_export_action.vocabulary.names.components import runtime_of
 from onnx_export_action.vocabulary.results import (
     AxisResult,
     CaseProblem,

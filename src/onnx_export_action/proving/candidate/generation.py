@@ -14,7 +14,7 @@ from onnx_export_action.proving.measures.quality import token_tolerance
 from onnx_export_action.proving.measures.task_metrics import SPEECH, WordErrors
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import CandidateFile, ComponentRecord, GenerationRecord, ReferenceReader
-from onnx_export_action.vocabulary.components import MERGED_DECODER
+from onnx_export_action.vocabulary.names.components import MERGED_DECODER
 from onnx_export_action.vocabulary.results import TaskMetricResult
 from onnx_export_action.vocabulary.variants import variant_path
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onnx_export_action.graphs.reader import Graph, OnnxError, OnnxNode, Value, external_locations, read_onnx
 from onnx_export_action.graphs.torchscript_signature import read_signature
-from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX
+from onnx_export_action.vocabulary.names.components import TORCHSCRIPT_SUFFIX
 
 # Operators whose answer changes from run to run (https://onnx.ai/onnx/operators/). Dropout is one only when it trains,
 # which its third input says.

@@ -12,7 +12,7 @@ from onnx_export_action.proving.candidate.conclusions import failure
 from onnx_export_action.proving.candidate.graph_facts import GraphFacts
 from onnx_export_action.proving.candidate.session import Candidate
 from onnx_export_action.proving.records import INPUT_PREFIX, OUTPUT_PREFIX, ComponentRecord
-from onnx_export_action.vocabulary.components import USE_CACHE_BRANCH
+from onnx_export_action.vocabulary.names.components import USE_CACHE_BRANCH
 from onnx_export_action.vocabulary.results import Cause, Failure
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 

@@ -16,8 +16,8 @@ import onnxruntime
 from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.candidate.stopping import stopped
 from onnx_export_action.proving.records import ComponentRecord
-from onnx_export_action.vocabulary.cache_names import is_past
-from onnx_export_action.vocabulary.components import TORCHSCRIPT_SUFFIX, USE_CACHE_BRANCH
+from onnx_export_action.vocabulary.names.cache_names import is_past
+from onnx_export_action.vocabulary.names.components import TORCHSCRIPT_SUFFIX, USE_CACHE_BRANCH
 
 _PRECISIONS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 _FATAL_ONLY = 4

@@ -17,8 +17,8 @@ from onnx_export_action.proving.cases.lengths import WORK_BUDGET, long_cases
 from onnx_export_action.proving.cases.meanings import meanings_of
 from onnx_export_action.proving.cases.specs import CaseSpec
 from onnx_export_action.proving.records import CaseOrigin
-from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
+from onnx_export_action.vocabulary.names.components import ComponentKind
 from onnx_export_action.vocabulary.results import Padding
 
 # Inputs that a program may leave out, as PyTorch's own models do.

@@ -16,7 +16,7 @@ from onnx_export_action.onnx_config.base import OnnxConfig
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.shapes import ShapeLimit
 from onnx_export_action.proving.cases.specs import CaseSpec
-from onnx_export_action.vocabulary.axes import atomic_axes
+from onnx_export_action.vocabulary.names.axes import atomic_axes
 from onnx_export_action.vocabulary.results import Padding
 
 MEMORY_BUDGET = 256 * 2**20

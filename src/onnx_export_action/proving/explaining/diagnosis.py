@@ -18,8 +18,8 @@ from onnx_export_action.proving.arrays import Arrays
 from onnx_export_action.proving.measures.positions import valid_positions
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import PADDING_COUNTS, CaseOrigin, CaseRecord, ComponentRecord
-from onnx_export_action.vocabulary.axes import atomic_axes
-from onnx_export_action.vocabulary.components import DECODER_WITH_PAST
+from onnx_export_action.vocabulary.names.axes import atomic_axes
+from onnx_export_action.vocabulary.names.components import DECODER_WITH_PAST
 from onnx_export_action.vocabulary.results import STOPS, CaseProblem, CaseResult, Cause, Verdict
 
 _CACHE = ("present.", "past_key_values.")

@@ -47,8 +47,8 @@ from onnx_export_action.proving.records import (
 from onnx_export_action.proving.reference.work import parameters_at_work
 from onnx_export_action.traceable.calling import FlatModel, run_flat
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.file_names import REPRODUCING_SCRIPT
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.names.file_names import REPRODUCING_SCRIPT
 from onnx_export_action.vocabulary.results import CaseResult, FileResult, LayerResult, Padding, Verdict
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 

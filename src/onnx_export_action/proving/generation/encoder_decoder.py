@@ -24,8 +24,8 @@ from onnx_export_action.proving.generation.decoder_only import (
 )
 from onnx_export_action.proving.measures.tolerance import Tolerance
 from onnx_export_action.proving.records import ComponentRecord, GenerationRecord
-from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.names.components import ComponentKind
 from onnx_export_action.vocabulary.results import Padding
 
 ENCODER, DECODER, DECODER_WITH_PAST = (kind.value for kind in list(ComponentKind)[1:])

@@ -48,9 +48,9 @@ from onnx_export_action.proving.records import (
 from onnx_export_action.proving.reference.calibration import calibrate
 from onnx_export_action.proving.reference.work import parameters_at_work
 from onnx_export_action.traceable.calling import FlatModel, run_flat
-from onnx_export_action.vocabulary.components import ComponentKind
 from onnx_export_action.vocabulary.errors import ExportError
 from onnx_export_action.vocabulary.jobs import Job
+from onnx_export_action.vocabulary.names.components import ComponentKind
 from onnx_export_action.vocabulary.results import Padding, Stage
 from onnx_export_action.vocabulary.variants import VARIANTS
 

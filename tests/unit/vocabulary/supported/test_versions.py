@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.vocabulary import versions
+from onnx_export_action.vocabulary.supported import versions
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def test_the_project_asks_for_the_versions_that_the_code_supports() -> None:

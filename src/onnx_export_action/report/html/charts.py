@@ -13,13 +13,13 @@ from markupsafe import Markup
 
 from onnx_export_action.report import figures
 from onnx_export_action.report.escape import visible
+from onnx_export_action.report.failures import NEAR_MISS
 from onnx_export_action.vocabulary.results import LayerResult
 
 _LEAST_MARGIN, _MOST_MARGIN = 1e-3, 1e3
 _LEAST_ERROR, _MOST_ERROR = 1e-8, 10.0
-_MOST_LAYERS = 400
+_MOST_DRAWN = 400
 _LABEL = 60
-_NEAR_MISS = 0.5
 _MOST_LEVELS = 5
 _MOST_VALUE = 1e9
 _LINE = 10
@@ -41,7 +41,7 @@ class Point:
 def margin_bar(margin: float) -> Markup:
     """The part of the tolerance that was used, by powers of ten, with a line at 1 where a pass ends."""
     words = f"{figures.ratio(margin)} of the tolerance" if math.isfinite(margin) else "beyond any tolerance"
-    level = "bad" if not margin <= 1 else "near" if margin > _NEAR_MISS else "good"
+    level = "bad" if not margin <= 1 else "near" if margin > NEAR_MISS else "good"
     return _bar(_place(margin), level, words, mark=_place(1.0))
 
 
@@ -69,7 +69,7 @@ def _bar(length: float, level: str, words: str, *, mark: float) -> Markup:
 
 def layer_curve(layers: Sequence[LayerResult], first: str | None) -> Markup:
     """The error of every layer in the order of execution; the first that differs is marked."""
-    shown = layers[:_MOST_LAYERS]
+    shown = layers[:_MOST_DRAWN]
     step = (_WIDTH - _LEFT - _RIGHT) / max(len(shown) - 1, 1)
     places = [(_LEFT + number * step, _error_place(layer.error)) for number, layer in enumerate(shown)]
     marked = next((number for number, layer in enumerate(shown) if layer.name == first), None)

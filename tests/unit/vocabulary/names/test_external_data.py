@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnx_export_action.vocabulary.external_data import model_of_piece, piece_path, pieces_beside
+from onnx_export_action.vocabulary.names.external_data import model_of_piece, piece_path, pieces_beside
 
 
 def test_pieces_have_the_names_that_transformers_js_fetches() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx_export_action.report.charts import Point, layer_curve, margin_bar, quality_field
+from onnx_export_action.report.html.charts import Point, layer_curve, margin_bar, quality_field
 from onnx_export_action.vocabulary.results import LayerResult
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)

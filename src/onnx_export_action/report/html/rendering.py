@@ -15,7 +15,7 @@ from importlib import resources
 
 from markupsafe import Markup
 
-from onnx_export_action.report.page import PageView, page_view
+from onnx_export_action.report.html.page import PageView, page_view
 from onnx_export_action.vocabulary.results import TargetResult
 
 if typing.TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _render(page: PageView) -> str:
 @functools.cache
 def _asset(name: str) -> Markup:
     """The page's own style or script, as it stands in the package."""
-    return Markup((resources.files(__package__) / "templates" / name).read_text(encoding="utf-8"))  # noqa: S704
+    return Markup((resources.files("onnx_export_action.report") / "templates" / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
 @functools.cache

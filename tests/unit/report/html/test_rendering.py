@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from onnx_export_action.report import render_markdown
-from onnx_export_action.report.html import MOST_BYTES, render_html
+from onnx_export_action.report.html.rendering import MOST_BYTES, render_html
 from onnx_export_action.vocabulary.results import (
     CaseOutputResult,
     Cause,
@@ -29,7 +29,7 @@ from onnx_export_action.vocabulary.results import (
 )
 from tests.unit.report.samples import case, file, output, target
 
-EXAMPLES = Path(__file__).parents[3] / "docs" / "example-results"
+EXAMPLES = Path(__file__).parents[4] / "docs" / "example-results"
 NASTY = '<script>alert(1)</script>"><img src=x onerror=alert(2)>$\\frac{1}{0}$ ]]> & \u202e\x00'
 
 
@@ -190,7 +190,7 @@ def test_a_thousand_files_stay_below_half_a_megabyte_and_two_seconds(kind: str) 
 
 
 def test_details_go_first_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnx_export_action.report.html.MOST_BYTES", 45_000)
+    monkeypatch.setattr("onnx_export_action.report.html.rendering.MOST_BYTES", 45_000)
     text = render_html([target(str(number)) for number in range(20)])
     assert len(text.encode()) < 45_000
     assert "20 of 20 exports proven" in text

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from markupsafe import Markup, escape
 
-from onnx_export_action.report import charts, figures, tables
+from onnx_export_action.report import figures, tables
 from onnx_export_action.report.escape import Markdown, code, visible
 from onnx_export_action.report.failures import TargetFailure, target_failure
+from onnx_export_action.report.html import charts
 from onnx_export_action.report.tables import Cells, Columns
 from onnx_export_action.report.variants import VARIANTS_TABLE, nearest_to_its_demand
 from onnx_export_action.report.verdicts import State, file_state, target_state, worst_margin
-from onnx_export_action.report.views import ReportView, report_view
+from onnx_export_action.report.views import MOST_OUTPUTS, ReportView, report_view
 from onnx_export_action.vocabulary.results import FileResult, OutputResult, TargetResult
 from onnx_export_action.vocabulary.variants import REFERENCE_VARIANT
 
@@ -32,7 +33,6 @@ _MOST_WORDS = 400
 _MOST_FIELDS = 6
 _TAGS = 45
 _MOST_CASES = 40
-_MOST_OUTPUTS = 20
 _FEWEST_POINTS = 3
 _MARGIN = "Tolerance used"
 _BREAKABLE = re.compile(r"([/_:=,-]|\.(?!\w{1,8}$))(?=[A-Za-z_])")  # but not before the ending of a file's name
@@ -347,7 +347,7 @@ def _details(view: ReportView, results: Sequence[TargetResult]) -> Iterator[File
     pairs = zip(view.case_tables, _with_details(results), strict=True)
     for table, file in sorted(pairs, key=lambda pair: file_state(pair[1]), reverse=True):
         outputs = sorted(file.outputs, key=worst_margin, reverse=True)
-        shown, cases = outputs[:_MOST_OUTPUTS], table.cases[:_MOST_CASES]
+        shown, cases = outputs[:MOST_OUTPUTS], table.cases[:_MOST_CASES]
         yield FileView(
             title=Markup(table.summary),  # noqa: S704 - of html_code, which escapes
             state=_NAMES[file_state(file)],

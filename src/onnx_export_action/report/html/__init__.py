@@ -1,0 +1,1 @@
+"""Results as one HTML page: its content, its charts, and their rendering."""

@@ -1,0 +1,1 @@
+"""Names that files, inputs, outputs and axes have for the ecosystem."""

@@ -1,0 +1,1 @@
+"""What this project writes and works with: opsets, engines, versions."""
