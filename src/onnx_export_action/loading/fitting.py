@@ -17,6 +17,7 @@ import torch
 import transformers
 from transformers.models.auto import modeling_auto
 
+from onnx_export_action.loading.loaded_names import LoadedNames
 from onnx_export_action.loading.tensors import TensorFiles
 from onnx_export_action.project.checkpoint_tensors import (
     SCALED_FORMATS,
@@ -50,6 +51,10 @@ class Fit:
     missing: Collection[str]
     quantised: bool = False
 
+    @cached_property
+    def _names(self) -> LoadedNames:
+        return LoadedNames(self.model, self.missing)
+
     def misfit(self, folder: Path) -> ExportError | None:
         """Why the model computes something else than its checkpoint was made for; None where nothing says so."""
         return self._cast(folder) or self._given_twice(folder) or self._without_place(folder) or self._too_many(folder)
@@ -63,22 +68,6 @@ class Fit:
         return [f"the model does not use {tensors} of the checkpoint: {listed(unused)}"]
 
     @cached_property
-    def _expected(self) -> dict[str, torch.Tensor]:
-        return dict(self.model.state_dict())
-
-    @cached_property
-    def _prefix(self) -> str:
-        return getattr(self.model, "base_model_prefix", "") or ""
-
-    def _spellings(self, name: str) -> tuple[str, ...]:
-        """A name with and without the name of the base model, as transformers looks for it."""
-        prefix = f"{self._prefix}."
-        return (name, name.removeprefix(prefix), prefix + name) if self._prefix else (name,)
-
-    def _own_name(self, name: str) -> str | None:
-        return next((spelling for spelling in self._spellings(name) if spelling in self._expected), None)
-
-    @cached_property
     def _ignored(self) -> set[str]:
         """TensorFiles that the model's class itself says it has no use for: transformers does not report them."""
         patterns = [*(getattr(self.model, "_keys_to_ignore_on_load_unexpected", None) or ())]
@@ -87,14 +76,16 @@ class Fit:
         if not patterns:
             return set()
         matches = re.compile("|".join(f"(?:{pattern})" for pattern in patterns)).search
-        return {name for name in self.tensors.formats if matches(name) and self._own_name(name) is None}
+        return {name for name in self.tensors.formats if matches(name) and self._names.own_name(name) is None}
 
     def _cast(self, folder: Path) -> ExportError | None:
         """Whole or scaled numbers where the model computes with floats, and nothing that says how to read them."""
         if self.quantised:
             return None
-        unused = {spelling for name in self.unexpected for spelling in self._spellings(name)} | self._ignored
-        whole = {name.rpartition(".")[2] for name, tensor in self._expected.items() if not tensor.is_floating_point()}
+        unused = {spelling for name in self.unexpected for spelling in self._names.spellings(name)} | self._ignored
+        whole = {
+            name.rpartition(".")[2] for name, tensor in self._names.expected.items() if not tensor.is_floating_point()
+        }
         found = {
             name: number_format
             for name, number_format in self.tensors.formats.items()
@@ -111,16 +102,16 @@ class Fit:
         )
 
     def _is_whole(self, name: str, whole: Collection[str]) -> bool:
-        own = self._own_name(name)
+        own = self._names.own_name(name)
         if own is not None:
-            return not self._expected[own].is_floating_point()
+            return not self._names.expected[own].is_floating_point()
         return name.rpartition(".")[2] in whole  # under another name since, such as that of a batch norm's counter
 
     def _given_twice(self, folder: Path) -> ExportError | None:
         """Two tensors for one parameter, with and without the base model's name: one of them is lost."""
         owners: dict[str, list[str]] = {}
         for name in self.tensors.formats:
-            own = self._own_name(re.sub(r"LayerNorm\.(gamma|beta)$", _new_layer_norm, name))
+            own = self._names.own_name(re.sub(r"LayerNorm\.(gamma|beta)$", _new_layer_norm, name))
             if own is not None:
                 owners.setdefault(own, []).append(name)
         twice = [name for names in owners.values() if len(names) > 1 for name in names]
@@ -132,7 +123,9 @@ class Fit:
 
     def _without_place(self, folder: Path) -> ExportError | None:
         """TensorFiles that belong to a layer which is loaded, but which the layer has no place for."""
-        siblings = [name for name in self._foreign if self._has_loaded_layer(name) and not self._is_harmless(name)]
+        siblings = [
+            name for name in self._foreign if self._names.has_loaded_layer(name) and not self._is_harmless(name)
+        ]
         if not siblings:
             return None
         kinds = {kind_of(name) for name in siblings}
@@ -150,31 +143,29 @@ class Fit:
     def _is_harmless(self, name: str) -> bool:
         """Whether a tensor would change nothing: a count, a buffer that the model computes, zeros, a copy."""
         leaf = name.rpartition(".")[2]
-        if leaf in _COUNTS or any(spelling in self._buffers for spelling in self._spellings(name)):
+        if leaf in _COUNTS or any(spelling in self._names.buffers for spelling in self._names.spellings(name)):
             return True
         tensor = self.tensors.read(name)
         if tensor is None:
             return False
         if leaf == "bias" and not tensor.any():
             return True
-        same = (other for other in self.tensors.alike(name) if other != name and self._own_name(other) is not None)
+        same = (
+            other for other in self.tensors.alike(name) if other != name and self._names.own_name(other) is not None
+        )
         return any(torch.equal(tensor, self.tensors.read(other)) for other in same)
-
-    @cached_property
-    def _buffers(self) -> set[str]:
-        return {name for name, _ in self.model.named_buffers()}
 
     def _too_many(self, folder: Path) -> ExportError | None:
         """Layers beyond those that config.json builds."""
         stacks: dict[str, set[int]] = {}
-        for name in self._expected:
+        for name in self._names.expected:
             for stack, number in _numbered(name):
                 stacks.setdefault(stack, set()).add(number)
         further = sum(value for key in _FURTHER_LAYERS if isinstance(value := self._setting(key), int))
         beyond = {
             name: len(stacks[stack])
             for name in self._foreign
-            for spelling in self._spellings(name)
+            for spelling in self._names.spellings(name)
             for stack, number in _numbered(spelling)
             if stack in stacks and number >= len(stacks[stack]) + further
         }
@@ -193,27 +184,11 @@ class Fit:
     def _foreign(self) -> set[str]:
         """Unexpected tensors that no class of this model type has a place for: those of another head are none."""
         left = set(self.unexpected)
-        if not any(self._has_loaded_layer(name) or _NUMBER.search(name) for name in left):
+        if not any(self._names.has_loaded_layer(name) or _NUMBER.search(name) for name in left):
             return left
         for names in _parameters_of_other_classes(self.model):
-            left = {name for name in left if not names & set(self._spellings(name))}
+            left = {name for name in left if not names & set(self._names.spellings(name))}
         return left
-
-    @cached_property
-    def _loaded_modules(self) -> set[str]:
-        return {name.rpartition(".")[0] for name in self._expected if name not in self.missing} - {""}
-
-    def _has_loaded_layer(self, name: str) -> bool:
-        """Whether a tensor lies beside a loaded one, or below a layer that has no layers of its own."""
-        parent = name.rpartition(".")[0]
-        for spelling in self._spellings(parent):
-            if spelling in self._loaded_modules:
-                return True
-        above = {ancestor for spelling in self._spellings(parent) for ancestor in _ancestors(spelling)}
-        return any(place in self._loaded_modules and self._is_leaf(place) for place in above)
-
-    def _is_leaf(self, place: str) -> bool:
-        return not any(name.startswith(f"{place}.") for name in self._loaded_modules)
 
 
 def _new_layer_norm(match: re.Match[str]) -> str:
@@ -224,12 +199,6 @@ def _numbered(name: str) -> Iterator[tuple[str, int]]:
     """A name with ``*`` for one of its numbers, and that number; for each of them."""
     for match in _NUMBER.finditer(name):
         yield f"{name[: match.start()]}*{name[match.end() :]}", int(match[0])
-
-
-def _ancestors(place: str) -> Iterator[str]:
-    while place:
-        yield place
-        place = place.rpartition(".")[0]
 
 
 def _parameters_of_other_classes(model: Any) -> Iterator[set[str]]:

@@ -5,13 +5,12 @@ They go through the model's own tokenizer, image processor or feature extractor,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+from transformers import AutoTokenizer
 
 from onnx_export_action.loading.offline import offline
 from onnx_export_action.onnx_config.base import OnnxConfig
@@ -26,8 +25,9 @@ from onnx_export_action.proving.cases.builtin_samples import (
     text_cases,
 )
 from onnx_export_action.proving.cases.media import image_array, sound_array
+from onnx_export_action.proving.cases.processors import Processors
 from onnx_export_action.proving.cases.specs import CaseSpec, GivenCase
-from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
+from onnx_export_action.vocabulary.errors import ExportError, plan_error
 from onnx_export_action.vocabulary.jobs import Job
 from onnx_export_action.vocabulary.results import Padding
 
@@ -43,6 +43,7 @@ class SampleCases:
     def __init__(self, onnx_config: OnnxConfig, job: Job) -> None:
         self._onnx_config = onnx_config
         self._job = job
+        self._processors = Processors(job, onnx_config.task)
         names = set(onnx_config.inputs)
         self._reads_text = "input_ids" in names
         self._reads_images = "pixel_values" in names
@@ -80,7 +81,7 @@ class SampleCases:
     def _fitting(self) -> Iterator[BuiltinCase]:
         try:
             if self._reads_text and not self._reads_images and self._sound_input is None:
-                yield from text_cases(self._onnx_config.task, self._tokenizer.all_special_tokens)
+                yield from text_cases(self._onnx_config.task, self._processors.tokenizer.all_special_tokens)
             elif self._reads_images and self._reads_text and "decoder_input_ids" not in self._onnx_config.inputs:
                 yield from image_and_text_cases()
             elif self._reads_images:
@@ -110,8 +111,10 @@ class SampleCases:
     def _encoded_texts(self, batch: Sequence[Sample]) -> Arrays:
         texts = [_required(sample, "text") for sample in batch]
         pairs = [sample.text_pair or "" for sample in batch]
-        longest = min(self._tokenizer.model_max_length, self._onnx_config.max_sequence_length or _MOST_TOKENS)
-        encoded = self._tokenizer(
+        longest = min(
+            self._processors.tokenizer.model_max_length, self._onnx_config.max_sequence_length or _MOST_TOKENS
+        )
+        encoded = self._processors.tokenizer(
             texts,
             pairs if any(sample.text_pair is not None for sample in batch) else None,
             padding=True,
@@ -126,14 +129,17 @@ class SampleCases:
 
     def _encoded_images(self, batch: Sequence[Sample]) -> Arrays:
         images = [image_array(_required(sample, "image"), sample.origin) for sample in batch]
-        return {name: np.asarray(array) for name, array in self._image_processor(images, return_tensors="np").items()}
+        return {
+            name: np.asarray(array)
+            for name, array in self._processors.image_processor(images, return_tensors="np").items()
+        }
 
     def _encoded_sounds(self, batch: Sequence[Sample]) -> Arrays:
-        rate = int(self._feature_extractor.sampling_rate)
+        rate = int(self._processors.feature_extractor.sampling_rate)
         sounds = [sound_array(_required(sample, "audio"), rate, sample.origin) for sample in batch]
         # Whisper pads to thirty seconds of its own accord, and the others only when they are asked to.
         padding: dict[str, Any] = {"padding": True} if self._sound_input == "input_values" else {}
-        encoded = self._feature_extractor(sounds, sampling_rate=rate, return_tensors="np", **padding)
+        encoded = self._processors.feature_extractor(sounds, sampling_rate=rate, return_tensors="np", **padding)
         return {name: np.asarray(array) for name, array in encoded.items()}
 
     def _with_the_rest(self, encoded: Arrays, batch_size: int) -> Arrays:
@@ -178,33 +184,6 @@ class SampleCases:
                     f"other inputs or the file ({', '.join(map(str, usual[name].shape))}, of which axes "
                     f"{', '.join(map(str, sorted(axes)))} vary)"
                 )
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        tokenizer = self._loaded(AutoTokenizer, "a tokenizer")
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-        if self._onnx_config.task == "text-generation":  # the next token follows the last one of each row
-            tokenizer.padding_side = "left"
-        return tokenizer
-
-    @cached_property
-    def _image_processor(self) -> Any:
-        return self._loaded(AutoImageProcessor, "an image processor")
-
-    @cached_property
-    def _feature_extractor(self) -> Any:
-        return self._loaded(AutoFeatureExtractor, "a feature extractor")
-
-    def _loaded(self, auto_class: Any, words: str) -> Any:
-        load: Callable[..., Any] = auto_class.from_pretrained
-        try:
-            folder = config_folder(self._job.folder)
-            with offline():
-                return load(folder, trust_remote_code=self._job.trust_remote_code, local_files_only=True)
-        except Exception as error:  # a processor's own code decides what it raises
-            text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-            raise load_error(f"{self._job.folder}: samples need {words}, which could not be loaded: {text}") from error
 
 
 def _required(sample: Sample, kind: str) -> Any:
