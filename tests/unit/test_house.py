@@ -21,6 +21,7 @@ from tools.house import (
     floors,
     modules,
     room_of,
+    sizes,
     strangers,
 )
 
@@ -136,3 +137,7 @@ def test_a_unit_test_lies_where_its_subject_does(path: Path) -> None:
     folder = BESIDE.get(first, ROOT / "src" / PACKAGE / first).joinpath(*rest)
     subjects = [folder / f"{name}.py", folder / name, folder / f"{name.replace('_', '-')}.md"]
     assert any(subject.exists() for subject in subjects), f"there is no {subjects[0].relative_to(ROOT)}"
+
+
+def test_no_folder_file_or_class_is_larger_than_the_house_allows() -> None:
+    assert [f"{size.what} has {size.size} of {size.limit}" for size in sizes() if size.size > size.limit] == []

@@ -37,7 +37,7 @@ def _punch_holes(arrays: Arrays, _: OnnxConfig, random: np.random.Generator) -> 
     mask = arrays["attention_mask"]
     for row in mask.reshape(-1, mask.shape[-1]):
         inner = np.flatnonzero(row)[1:-1]
-        row[random.choice(inner, size=max(1, inner.size // 3), replace=False)] = 0
+        row[random.choice(inner, size=-(-inner.size // 3), replace=False)] = 0
 
 
 def _say_special_tokens(arrays: Arrays, onnx_config: OnnxConfig, random: np.random.Generator) -> None:

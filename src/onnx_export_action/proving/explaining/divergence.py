@@ -196,14 +196,24 @@ class _Failing:
 
 
 def _simplest_failing(records: Sequence[ComponentRecord], cases: Sequence[CaseResult]) -> tuple[ComponentRecord, str]:
-    """The component and case id of the smallest failing case; one that has no padding comes first, samples last."""
-    named = [(record, case.id) for record in records for case in record.cases]
+    """The component and case id of the smallest failing case; one that has no padding comes first, samples last.
+
+    One whose inputs say something odd comes after those that say what is usual.
+    """
+    tried = [(record, case) for record in records for case in record.cases]
     failing = [
-        (checked.mask is Padding.SAMPLES, checked.mask is not Padding.NONE, sum(checked.shape.values()), number)
-        for number, checked in enumerate(cases)
+        (
+            checked.mask is Padding.SAMPLES,
+            case.meaning is not None,
+            checked.mask is not Padding.NONE,
+            sum(checked.shape.values()),
+            number,
+        )
+        for number, ((_, case), checked) in enumerate(zip(tried, cases, strict=True))
         if checked.verdict is not Verdict.PASS
     ]
-    return named[min(failing)[-1]]
+    record, case = tried[min(failing)[-1]]
+    return record, case.id
 
 
 # --- the smallest input -----------------------------------------------------------------------------------------------
@@ -212,6 +222,8 @@ def _simplest_failing(records: Sequence[ComponentRecord], cases: Sequence[CaseRe
 def _minimised(spec: CaseSpec, failing: _Failing) -> tuple[CaseSpec, str]:
     """Shrink one argument after the other, each as far as the rest allows, and say what is left."""
     until = time.perf_counter() + _SEARCH_SECONDS
+    if spec.meaning is not None and failing.shows(usual := replace(spec, meaning=None)):
+        spec = usual
     plain = replace(spec, padding=Padding.NONE)
     if spec.padding not in (Padding.NONE, Padding.EMPTY_ROW) and failing.shows(plain):
         spec = plain
@@ -279,7 +291,7 @@ def _trigger_words(spec: CaseSpec, sizes: dict[str, int], passes: dict[str, int]
         f"{argument} {spec.shapes[argument]}" + (f" ({passes[argument]} passes)" if argument in passes else "")
         for argument in sizes
     ]
-    return ", ".join([*named, _PADDING_WORDS[spec.padding]])
+    return ", ".join([*named, _PADDING_WORDS[spec.padding] if spec.meaning is None else spec.meaning.value])
 
 
 # --- padding ----------------------------------------------------------------------------------------------------------
