@@ -13,13 +13,13 @@ from typing import Any
 from onnx_export_action.project.other_libraries import as_sentence_config, embeds_sentences
 from onnx_export_action.project.sentence_modules import MODULES_NAME
 from onnx_export_action.vocabulary.errors import ExportError
-from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, TOKENIZER_NAME
 from onnx_export_hooks.attribute_rules import attribute_findings, label_findings, token_id_findings
 from onnx_export_hooks.command import Hook, run_hook
 from onnx_export_hooks.findings import Finding, finding
 from onnx_export_hooks.json_document import read_json, repaired
 from onnx_export_hooks.model_config import ModelConfig
-from onnx_export_hooks.model_folder import MODEL_FILES, TOKENIZER_NAME, ModelFolder
+from onnx_export_hooks.model_folder import MODEL_FILES, ModelFolder
 from onnx_export_hooks.model_type_rules import export_findings, type_findings
 from onnx_export_hooks.repository import LINK_HINT, LINK_MESSAGE, Repository
 from onnx_export_hooks.rules import MODEL_HOOK

@@ -12,11 +12,10 @@ import msgspec
 
 from onnx_export_action.project.lfs import read_pointer
 from onnx_export_action.project.safetensors_header import HeaderError, TensorHeader, read_header
-from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, TOKENIZER_NAME
 from onnx_export_hooks.json_document import JsonDocument, read_json
 from onnx_export_hooks.model_config import ModelConfig, is_whole, read_model_config
 
-TOKENIZER_NAME = "tokenizer.json"
 INDEX_NAME = "model.safetensors.index.json"
 # The JSON files that transformers reads from a model's folder.
 MODEL_FILES = frozenset(

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from onnx_export_action.vocabulary.names.file_names import TOKENIZER_NAME
 from onnx_export_action.vocabulary.problems import quoted
 from onnx_export_hooks.exporting import positions_of
 from onnx_export_hooks.findings import Finding
 from onnx_export_hooks.json_document import JsonDocument
 from onnx_export_hooks.model_config import ModelConfig, is_whole
-from onnx_export_hooks.model_folder import TOKENIZER_NAME, ModelFolder
+from onnx_export_hooks.model_folder import ModelFolder
 
 NO_LENGTH = 1_000_000  # transformers writes 10**30 where the tokenizer has no limit
 SPECIAL_TOKENS = ("unk_token", "bos_token", "eos_token", "sep_token", "pad_token", "cls_token", "mask_token")

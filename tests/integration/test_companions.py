@@ -1,68 +1,161 @@
-"""What clients are told beside the files of a real export."""
+"""Tokenizers, processors and configurations ship as they were, in the form that clients read, and are tried there."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from transformers import AutoConfig
+from transformers import AutoTokenizer
 
-from onnx_export_action.exporting.companions.facts import decoder_facts
-from onnx_export_action.pipeline.running import export_and_check
-from onnx_export_action.project.manifest import read_manifest, sha256_of
-from onnx_export_action.vocabulary.jobs import Request
-from onnx_export_action.vocabulary.options import ExportOptions
-from onnx_export_action.vocabulary.results import TargetResult, Verdict
-from tests.architectures.tiny import tiny_config, write_tiny_config
+from onnx_export_action.exporting.companions.copied import copy_companions
+from onnx_export_action.exporting.companions.proven import prove_companions
+from onnx_export_action.vocabulary.errors import ExportError
 from tests.conftest import CheckpointFactory
+from tests.models import SENTENCES
+
+TEXTS = [*SENTENCES, "İstanbul — naïve café, 日本語 🙂", "  two  spaces\tand a tab"]
 
 
-def exported(model: Path, folder: Path, task: str, **options: Any) -> TargetResult:
-    request = Request(
-        name=folder.name, model=str(model), destination=folder, task=task, options=ExportOptions(**options)
-    )
-    return export_and_check(request, progress=lambda _: None)
+def shipped(source: Path, folder: Path) -> Path:
+    folder.mkdir()
+    assert copy_companions(source, folder).notes == []
+    return folder
 
 
-def test_a_text_decoder_has_a_genai_config_that_the_manifest_lists(
-    checkpoint: CheckpointFactory, tmp_path: Path
+def ids(folder: Path) -> list[list[int]]:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return [list(tokenizer(text)["input_ids"]) for text in TEXTS]
+
+
+def word_pieces(folder: Path) -> None:
+    pieces = sorted({f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz"} | set("abcdefghijklmnopqrstuvwxyz.,:;!?"))
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", *pieces]) + "\n")
+
+
+def byte_pairs(folder: Path) -> None:
+    from tokenizers import ByteLevelBPETokenizer
+
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(SENTENCES, vocab_size=400, special_tokens=["<|endoftext|>"], show_progress=False)
+    tokenizer.save_model(str(folder))
+
+
+def sentence_pieces(folder: Path) -> None:
+    import sentencepiece
+
+    (folder / "texts.txt").write_text("\n".join(SENTENCES * 20))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "texts.txt"), model_prefix=str(folder / "spiece"), vocab_size=80, minloglevel=2,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+    )  # fmt: skip
+    (folder / "texts.txt").unlink()
+
+
+SLOW: dict[str, tuple[Callable[[Path], None], set[str]]] = {
+    "bert": (word_pieces, {"vocab.txt"}),
+    "gpt2": (byte_pairs, {"vocab.json", "merges.txt"}),
+    "t5": (sentence_pieces, {"spiece.model"}),
+}
+
+
+@pytest.mark.parametrize("with_settings", [True, False], ids=["with its settings", "files alone"])
+@pytest.mark.parametrize("model_type", SLOW)
+def test_files_of_a_slow_tokenizer_ship_with_the_form_that_javascript_reads(
+    model_type: str, with_settings: bool, tmp_path: Path
 ) -> None:
-    model, folder = checkpoint("llama"), tmp_path / "llama"
-    generation = json.loads((model / "generation_config.json").read_bytes())
-    assert exported(model, folder, "text-generation-with-past").verdict is Verdict.PASS
-    told = json.loads((folder / "genai_config.json").read_bytes())["model"]
-    config = AutoConfig.from_pretrained(model)
-    assert told["context_length"] == config.max_position_embeddings
-    assert told["decoder"]["num_hidden_layers"] == config.num_hidden_layers
-    assert told["decoder"]["num_key_value_heads"] == config.num_key_value_heads
-    assert told["decoder"]["head_size"] == config.hidden_size // config.num_attention_heads
-    assert {told[name] == generation[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")} == {True}
-    assert (folder / told["decoder"]["filename"]).is_file()
-    listed = {record.path: record.sha256 for record in read_manifest(folder / "manifest.json").other_files}
-    assert listed["genai_config.json"] == sha256_of(folder / "genai_config.json")
+    make, names = SLOW[model_type]
+    source = tmp_path / "model"
+    source.mkdir()
+    (source / "config.json").write_text(json.dumps({"model_type": model_type}))
+    if with_settings:
+        (source / "tokenizer_config.json").write_text('{"model_max_length": 64}')
+    make(source)
+    folder = shipped(source, tmp_path / "shipped")
+    assert names | {"tokenizer.json"} <= {path.name for path in folder.iterdir()}
+    assert ids(folder) == ids(source)
+    for name in names:  # what is left is tokenizer.json alone
+        (folder / name).unlink()
+    assert ids(folder) == ids(source)
+
+
+def test_a_converted_tokenizer_does_what_sentencepiece_does(tmp_path: Path) -> None:
+    import sentencepiece
+    from tokenizers import Tokenizer
+
+    source = tmp_path / "model"
+    source.mkdir()
+    (source / "config.json").write_text('{"model_type": "t5"}')
+    sentence_pieces(source)
+    converted = Tokenizer.from_file(str(shipped(source, tmp_path / "shipped") / "tokenizer.json"))
+    original = sentencepiece.SentencePieceProcessor(str(source / "spiece.model"))
+    for text in SENTENCES:
+        assert converted.encode(text).ids == [*original.encode(text), 1]
+
+
+DAMAGE: dict[str, Callable[[dict[str, object]], object]] = {
+    "no vocabulary": lambda tokenizer: tokenizer.pop("model"),
+    "of another kind": lambda tokenizer: tokenizer.update(model={"type": "Unknown"}),
+    "a list": lambda tokenizer: tokenizer.update(added_tokens={}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_tokenizer_is_an_error(damage: str, own_checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    folder = own_checkpoint("bert")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    DAMAGE[damage](tokenizer)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ExportError, match=r"tokenizer\.json is damaged"):
+        copy_companions(folder, tmp_path / "out")
+
+
+def test_what_does_not_load_from_the_artifact_is_an_error(own_checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    """transformers takes ``tokenizer.4.0.0.json`` where the settings name it; clients, and the artifact, have one."""
+    folder = own_checkpoint("bert")
+    (folder / "tokenizer.json").rename(folder / "tokenizer.4.0.0.json")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "fast_tokenizer_files": ["tokenizer.4.0.0.json"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "tokenizer.json").write_text((folder / "tokenizer.4.0.0.json").read_text())
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ExportError, match="the tokenizer does not load from the artifact"):
+        copy_companions(folder, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
-    ("kind", "task", "told"),
+    ("kind", "name", "change", "words"),
     [
-        ("llama", "text-generation", False),  # without a past it would read each token alone
-        ("bert", "fill-mask", False),
-        ("bloom", "text-generation-with-past", True),  # its positions have no end, and nobody says one
+        ("bert", "tokenizer.json", {"normalizer": None}, "the tokenizer of the artifact does not do"),
+        ("vit", "preprocessor_config.json", {"image_mean": [0.1, 0.2, 0.3]}, "the image processor of the artifact"),
+        ("gpt2", "generation_config.json", {"max_length": 7}, "the generation configuration of the artifact"),
+        ("gpt2", "config.json", {"n_positions": 7}, "the configuration of the artifact"),
     ],
 )
-def test_other_models_have_none(kind: str, task: str, told: bool, tmp_path: Path) -> None:
-    model = write_tiny_config(kind, tmp_path / "model")
-    result = exported(model, tmp_path / kind, task, weights="random")
-    assert result.verdict is Verdict.PASS
-    assert not (tmp_path / kind / "genai_config.json").exists()
-    assert any("genai_config.json" in note for note in result.notes) == told
+def test_what_does_something_else_from_the_artifact_is_an_error(
+    kind: str, name: str, change: dict[str, object], words: str, checkpoint: CheckpointFactory, tmp_path: Path
+) -> None:
+    source = checkpoint(kind)
+    folder = shipped(source, tmp_path / "out")
+    (folder / name).write_text(json.dumps({**json.loads((folder / name).read_text()), **change}))
+    with pytest.raises(ExportError, match=words):
+        prove_companions(source, folder, {path.name for path in folder.iterdir()})
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [("gpt2", "n_positions"), ("mpt", "max_seq_len"), ("opt", "max_position_embeddings"), ("codegen", "n_positions")],
-)
-def test_the_length_has_many_names(kind: str, name: str) -> None:
-    assert decoder_facts(tiny_config(kind, **{name: 77})).context_length == 77
+def test_a_tokenizer_of_the_repository_s_own_code_is_told(own_checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    folder = own_checkpoint("bert")
+    for name in ("tokenizer.json", "vocab.txt"):
+        (folder / name).unlink(missing_ok=True)
+    (folder / "vocab.json").write_text('{"a": 0}')
+    settings = {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": ["mine.Mine", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "out").mkdir()
+    (note,) = copy_companions(folder, tmp_path / "out").notes
+    assert note.startswith("the tokenizer could not be loaded and ships as it is, untried:")
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "t5", "vit", "whisper", "wav2vec2", "clip"])
+def test_what_models_hold_ships_without_a_word(kind: str, checkpoint: CheckpointFactory, tmp_path: Path) -> None:
+    shipped(checkpoint(kind), tmp_path / "out")

@@ -18,6 +18,7 @@ from onnx_export_action.pipeline.planning import plan_job
 from onnx_export_action.pipeline.running import export_and_check
 from onnx_export_action.vocabulary.choices import Weights
 from onnx_export_action.vocabulary.jobs import Request
+from onnx_export_action.vocabulary.options import ExportOptions
 from onnx_export_action.vocabulary.results import TargetResult, Verdict
 from tests.conftest import CheckpointFactory
 from tests.models import HIDDEN
@@ -107,8 +108,8 @@ def test_a_decoder_embeds_by_its_last_token(checkpoint: CheckpointFactory, tmp_p
     assert_same(folder)
 
 
-def exported(folder: Path, **options: Any) -> TargetResult:
-    request = Request(name="it", model=str(folder), destination=folder.parent / "out", **options)
+def exported(folder: Path, **asked: Any) -> TargetResult:
+    request = Request(name="it", model=str(folder), destination=folder.parent / "out", **asked)
     return export_and_check(request, progress=lambda _: None)
 
 
@@ -166,7 +167,7 @@ def test_an_older_layout_and_random_weights(own_checkpoint: CheckpointFactory, t
     shutil.move(encoder, folder / "0_Transformer")
     (folder / "0_Transformer/model.safetensors").unlink()
     write_modules(folder, [("0_Transformer", "Transformer"), ("1_Pooling", "Pooling")], pooling_mode_cls_token=True)
-    result = exported(folder, weights=Weights.RANDOM)
+    result = exported(folder, options=ExportOptions(weights=Weights.RANDOM))
     assert result.verdict is Verdict.PASS, result.failure or result.files[0].failure
     assert (tmp_path / "out/tokenizer.json").is_file()
 

@@ -61,12 +61,17 @@ def export_target(job: Job, folder: Path, engine: Engine) -> ExportOutcome:
         timings.update(file.seconds)
     return ExportOutcome(
         files=[file.record for file in files],
-        companions=companions,
+        companions=companions.records,
         packages=installed_packages(),
         timings={**_import_seconds(), **timings},
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         decoder=_decoder_facts(loaded, onnx_config),
-        notes=[*loaded.notes, *configuration_notes(job, onnx_config), *(note for file in files for note in file.notes)],
+        notes=[
+            *loaded.notes,
+            *configuration_notes(job, onnx_config),
+            *(note for file in files for note in file.notes),
+            *companions.notes,
+        ],
     )
 
 

@@ -14,54 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint, stays_inside
-from onnx_export_action.project.sentence_modules import config_folder, is_module_folder, module_folders
+from onnx_export_action.loading.companions import COMPANION_NAMES
+from onnx_export_action.project.places import lies_in_a_folder, missing_folder_hint
 from onnx_export_action.project.weight_names import EXPLICIT_KEY, weights_and_parts
 from onnx_export_action.vocabulary.choices import Weights
-from onnx_export_action.vocabulary.errors import ExportError, load_error, plan_error
-from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME, GENERATION_CONFIG_NAME, MAX_CONFIG_BYTES
+from onnx_export_action.vocabulary.errors import load_error, plan_error
+from onnx_export_action.vocabulary.names.file_names import CONFIG_NAME
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _TOO_MANY_REQUESTS = 429
 _HUB_TIMEOUT_SECONDS = 20.0
 _RETRY_SECONDS = (1.0, 2.0, 4.0)
 _LONGEST_WAIT_SECONDS = 60
-
-PREPROCESSOR_CONFIG = "preprocessor_config.json"
-_PREPROCESSOR_PARTS = ("feature_extractor", "image_processor")  # in processor_config.json
-
-# Tokenizer, processor and generation files that belong beside the ONNX files, copied byte for byte.
-COMPANION_NAMES = (
-    CONFIG_NAME,
-    GENERATION_CONFIG_NAME,
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "bpe.codes",
-    "sentencepiece.bpe.model",
-    "source.spm",
-    "target.spm",
-    "spiece.model",
-    "spm.model",
-    "tokenizer.model",
-    "normalizer.json",
-    "entity_vocab.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    PREPROCESSOR_CONFIG,
-    "processor_config.json",
-    "image_processor_config.json",
-    "feature_extractor_config.json",
-    "video_preprocessor_config.json",
-    "audio_tokenizer_config.json",
-    "modules.json",
-    "sentence_bert_config.json",
-    "config_sentence_transformers.json",
-)
 
 
 @dataclass(frozen=True)
@@ -207,49 +171,6 @@ def _plain_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
-
-
-def companion_files(folder: Path) -> dict[str, Path]:
-    """Files to copy beside the ONNX files: their paths there, and where they lie.
-
-    Raises:
-        ExportError: one of them is a link that leads out of the model's folder (and out of its cache).
-    """
-    places = dict.fromkeys((folder, config_folder(folder)))
-    found = {name: place / name for name in COMPANION_NAMES for place in places if (place / name).is_file()}
-    # sentence-transformers itself reads the configurations of a folder's parts, such as 1_Pooling/config.json.
-    parts = [f"{name}/config.json" for name in module_folders(folder) if is_module_folder(name)]
-    found |= {name: folder / name for name in parts if (folder / name).is_file()}
-    for path in found.values():
-        if path.is_symlink() and not stays_inside(path, folder):
-            raise ExportError(
-                f"{path} is a link out of the model's folder",
-                stage=plan_error("").stage,
-                hint="replace the link by the file",
-            )
-    return found
-
-
-def preprocessor_config(processor_config: Path) -> str | None:
-    """The text of ``preprocessor_config.json`` for a processor that transformers 5 saved as one file.
-
-    transformers.js 4.3 and transformers 4 read the feature extractor or image processor from there alone, as
-    transformers 4 wrote it; 5 nests it in ``processor_config.json``. Can go when transformers.js reads the nested form.
-    None where the file holds neither part, or cannot be read.
-    """
-    if processor_config.stat().st_size > MAX_CONFIG_BYTES:
-        return None
-    try:
-        processor = json.loads(processor_config.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    parts = [processor.get(key) for key in _PREPROCESSOR_PARTS] if isinstance(processor, dict) else []
-    written = {key: value for part in parts if isinstance(part, dict) for key, value in part.items()}
-    if not written:
-        return None
-    if "processor_class" in processor:
-        written["processor_class"] = processor["processor_class"]
-    return json.dumps(written, indent=2, sort_keys=True) + "\n"
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,7 +17,6 @@ from onnx_export_action.onnx_config.model_inputs import ModelInputs
 from onnx_export_action.onnx_config.normalized import NormalizedConfig
 from onnx_export_action.onnx_config.outputs import TASK_OUTPUTS, Axes, axes_in_use
 from onnx_export_action.onnx_config.tasks import Modality, parse_task
-from onnx_export_action.vocabulary.names.components import ComponentKind
 from onnx_export_action.vocabulary.errors import plan_error
 from onnx_export_action.vocabulary.names.components import ComponentKind
 from onnx_export_action.vocabulary.supported.opsets import DEFAULT_OPSET

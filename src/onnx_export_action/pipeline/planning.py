@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from onnx_export_action.loading.checkpoint import weight_files
+from onnx_export_action.loading.companions import require_whole_companions
 from onnx_export_action.loading.source import locate_model
 from onnx_export_action.onnx_config.registry import TasksManager
 from onnx_export_action.onnx_config.registry.settling import settled_task
@@ -48,6 +49,7 @@ def plan_job(request: Request) -> Job:
     model = described_model(folder.path, request.task)
     if request.options.weights is Weights.LOAD:
         weight_files(folder.path)
+    require_whole_companions(folder.path)
     _require_code_allowed(request, folder.path, model)
     task = settled_task(request.task, model.model_type, model.config, declared=bool(request.options.declaration))
     return Job(

@@ -3,43 +3,51 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnx_export_action.loading.offline import offline
-from onnx_export_action.loading.source import PREPROCESSOR_CONFIG, companion_files, preprocessor_config
+from onnx_export_action.exporting.companions.proven import converted_tokenizer, prove_companions
+from onnx_export_action.loading.companions import (
+    PREPROCESSOR_CONFIG,
+    TOKENIZER_NAMES,
+    companion_files,
+    preprocessor_config,
+)
 from onnx_export_action.project.manifest import sha256_of
 from onnx_export_action.vocabulary.manifest import FileRecord
+from onnx_export_action.vocabulary.names.file_names import TOKENIZER_NAME
 
 
-def copy_companions(source: Path, folder: Path) -> list[FileRecord]:
+@dataclass(frozen=True)
+class Companions:
+    """What was written beside the ONNX files, and what the report should say of it."""
+
+    records: list[FileRecord]
+    notes: list[str] = field(default_factory=list)
+
+
+def copy_companions(source: Path, folder: Path) -> Companions:
     """Copy them from the model's folder; a tokenizer and a preprocessor also in the form that all clients read.
 
+    What was written is loaded again and does the same as what was there.
+
     Raises:
+        ExportError: a file cannot be loaded, or loads differently from where it was written to.
         OSError: the folder cannot be written.
     """
     files = companion_files(source)
     for name, path in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(path, folder / name)
-    if "tokenizer_config.json" in files and not (folder / "tokenizer.json").exists():
-        _convert_tokenizer(source, folder)
+    if TOKENIZER_NAME not in files and any(name in files for name in TOKENIZER_NAMES):
+        text = converted_tokenizer(source)
+        if text is not None:
+            (folder / TOKENIZER_NAME).write_text(text, encoding="utf-8")
     preprocessor = preprocessor_config(files["processor_config.json"]) if "processor_config.json" in files else None
     if preprocessor is not None and PREPROCESSOR_CONFIG not in files:
         (folder / PREPROCESSOR_CONFIG).write_text(preprocessor, encoding="utf-8")
-    names = sorted(name for name in {*files, "tokenizer.json", PREPROCESSOR_CONFIG} if (folder / name).is_file())
-    return [
+    names = sorted(name for name in {*files, TOKENIZER_NAME, PREPROCESSOR_CONFIG} if (folder / name).is_file())
+    records = [
         FileRecord(path=name, bytes=(folder / name).stat().st_size, sha256=sha256_of(folder / name)) for name in names
     ]
-
-
-def _convert_tokenizer(source: Path, folder: Path) -> None:
-    """Write ``tokenizer.json``, which JavaScript clients need, for a model saved before it was the rule."""
-    from transformers import AutoTokenizer
-
-    try:
-        with offline():
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-        backend = tokenizer.backend_tokenizer
-    except Exception:  # no fast form of this tokenizer exists: its own files are there and remain
-        return
-    backend.save(str(folder / "tokenizer.json"))
+    return Companions(records, prove_companions(source, folder, set(names)))

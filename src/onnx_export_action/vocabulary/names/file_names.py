@@ -9,6 +9,9 @@ CONFIG_NAME = "config.json"
 GENERATION_CONFIG_NAME = "generation_config.json"
 """How a model generates: token ids, and the defaults of a search."""
 
+TOKENIZER_NAME = "tokenizer.json"
+"""The whole of a tokenizer, as the library tokenizers and transformers.js read it."""
+
 ADAPTER_CONFIG_NAME = "adapter_config.json"
 """The configuration of an adapter of peft, which names the model that it belongs to."""
 
