@@ -124,7 +124,7 @@ def test_the_exported_file_embeds_as_the_library_does(
         modules.Normalize(),
     )
     (tmp_path / "samples.txt").write_text("We loved it.\nIt was far too long!\n")
-    result = exported(folder, samples=tmp_path / "samples.txt")
+    result = exported(folder, options=ExportOptions(samples=tmp_path / "samples.txt"))
     assert result.verdict is Verdict.PASS, result.failure or result.files[0].failure
     assert result.files[0].similarities
     assert any("Pooling (lasttoken, weightedmean, max), Dense, Normalize" in note for note in result.notes)
