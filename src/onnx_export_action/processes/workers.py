@@ -95,7 +95,8 @@ class Worker(Generic[Answer]):
     def _content(self, seconds: float | None) -> bytes:
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
-            self._channel.is_readable(_TICK_SECONDS)
+            left = _TICK_SECONDS if deadline is None else max(0.0, deadline - time.monotonic())
+            self._channel.is_readable(min(_TICK_SECONDS, left))
             # Asked before the last look at what was sent: what a process sent before it ended is its answer.
             code = self._process.exit_code()
             try:

@@ -91,6 +91,9 @@ class File:
 
 def diagnose(tried: Sequence[Tried], file: File) -> Diagnosis:
     """The most telling explanation of the failing cases among ``tried``; there is at least one."""
+    # What fails on usual inputs is explained by these: odd ones fail with it for any reason.
+    usual = [one for one in tried if one.case.meaning is None]
+    tried = usual if any(one.failed for one in usual) else tried
     failing = [one for one in tried if one.failed]
     looked_at = [one for one in failing if not one.stopped][:_ONES_ENOUGH]
     answers = [(one, file.run(one.record, one.inputs)) for one in looked_at]
