@@ -45,8 +45,13 @@ def test_the_report_alone_goes_to_stdout_and_progress_to_stderr(classifier: Expo
 def test_the_artifact_folder_holds_the_model_its_companions_and_nothing_else(classifier: Exported) -> None:
     companions = {"config.json", "tokenizer.json", "tokenizer_config.json"}
     assert set(contents(classifier.folder)) == {"onnx/model.onnx", "manifest.json", *companions}
-    for name in companions:
+    for name in companions - {"config.json"}:
         assert (classifier.folder / name).read_bytes() == (classifier.model / name).read_bytes()
+    # What transformers.js must know of the files is added, and nothing else changes.
+    ours, theirs = (
+        json.loads((folder / "config.json").read_bytes()) for folder in (classifier.folder, classifier.model)
+    )
+    assert ours == theirs | {"transformers.js_config": ours["transformers.js_config"]}
     assert set(contents(classifier.folder.parent)) == {f"classifier/{name}" for name in contents(classifier.folder)}
 
 

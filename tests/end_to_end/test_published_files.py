@@ -18,7 +18,7 @@ from tests.hub_server import HubServer
 
 @pytest.mark.parametrize(("kind", "variant"), [("bert", "q8"), ("llama", "fp16")])
 def test_onnx_runtime_gives_pytorch_s_answer(kind: str, variant: str, tmp_path: Path, hub_server: HubServer) -> None:
-    (task,) = (task for task in TASKS if task.kind == kind)
+    task = next(task for task in TASKS if task.kind == kind)
     hub_server.add_account("hf_owner", "owner", task.repo)
     asked = prepared(task, tmp_path, hub_server.environment(tmp_path / "home", token="hf_owner"), ["fp32", variant])
     questions = [one for one in questions_for("ONNX Runtime", [asked]) if one["variant"] in ("fp32", variant)]
