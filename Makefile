@@ -87,7 +87,7 @@ variants: $(STAMP)
 	$(BIN)/python examples/demo/prepare.py
 	$(BIN)/python -m benchmarks.variants
 
-# What a malicious pull request, model or first stage could try: nothing runs, leaks or lies. docs/security.md
+# What a malicious pull request, model or first stage could try: nothing runs, leaks or lies.
 attack: $(STAMP)
 	$(BIN)/python -m pytest -q tests/attack
 

@@ -128,12 +128,12 @@ def test_a_file_that_is_gone_and_a_target_that_is_new(repository: Path) -> None:
 
 
 def test_a_link_is_followed_to_what_it_shares(repository: Path) -> None:
-    (repository / "shared").mkdir()
-    (repository / "shared/tokenizer.json").write_text("{}")
-    (repository / "models/first/tokenizer.json").symlink_to("../../shared/tokenizer.json")
+    (repository / "common").mkdir()
+    (repository / "common/tokenizer.json").write_text("{}")
+    (repository / "models/first/tokenizer.json").symlink_to("../../common/tokenizer.json")
     commit(repository)
     git(repository, "checkout", "-q", "-b", "topic")
-    (repository / "shared/tokenizer.json").write_text('{"changed": true}')
+    (repository / "common/tokenizer.json").write_text('{"changed": true}')
     assert plan(repository).changed == ["first"]
 
 
